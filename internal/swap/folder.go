@@ -1,0 +1,99 @@
+package swap
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/choria-io/go-updater/internal/disk"
+)
+
+// StateDir is the state folder of a target where none is named.
+func StateDir(target string) string { return ownName(target, "") }
+
+// Backup is where the previous binary of a target is kept.
+func Backup(target string) string { return target + ".backup" }
+
+func (s *Swap) tempName() string       { return ownName(s.target, "-new") }
+func (s *Swap) backupTempName() string { return ownName(s.target, "-bak") }
+
+func ownName(target, suffix string) string {
+	return filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".updater"+suffix)
+}
+
+// checkFolder refuses a folder in which anybody may replace files: what was
+// verified in it could be exchanged a moment later. With the sticky bit, as
+// /tmp has it, only a file's owner may.
+func (s *Swap) checkFolder() error {
+	info, err := s.fs.Lstat(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s", ErrTargetMissing, s.target)
+	}
+	if err != nil {
+		return err
+	}
+	if worldWritable(info) {
+		return fmt.Errorf("%w: %s has mode %v", ErrUnsafeFolder, s.dir, info.Mode())
+	}
+	return s.checkBackup()
+}
+
+func worldWritable(info fs.FileInfo) bool {
+	if _, _, unix := disk.Owner(info); !unix {
+		return false // the mode is made up there
+	}
+	return info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0
+}
+
+// checkBackup finds out before any download what would stop the backup's rename.
+func (s *Swap) checkBackup() error {
+	info, err := s.fs.Lstat(Backup(s.target))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.IsDir():
+		return fmt.Errorf("%w: %s is a folder", ErrObstructed, Backup(s.target))
+	}
+	return nil
+}
+
+// openState creates the state folder, or checks that the one that is there is
+// fit to be trusted: a real folder that belongs to us, to root or to the owner of the
+// target's folder (who can replace the target anyway), and that nobody else writes.
+func (s *Swap) openState() error {
+	err := s.fs.Mkdir(s.stateDir)
+	if err == nil {
+		return s.fs.SyncDir(filepath.Dir(s.stateDir))
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("creating the state folder: %w", err)
+	}
+
+	info, err := s.fs.Lstat(s.stateDir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%w: the state folder %s is no folder", ErrObstructed, s.stateDir)
+	}
+	uid, _, unix := disk.Owner(info)
+	if !unix {
+		return nil
+	}
+	parent, err := s.fs.Lstat(s.dir)
+	if err != nil {
+		return err
+	}
+	parentUID, _, _ := disk.Owner(parent)
+	if uid != os.Geteuid() && uid != 0 && uid != parentUID {
+		return fmt.Errorf("%w: the state folder %s belongs to user %d", ErrUnsafeFolder, s.stateDir, uid)
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%w: the state folder %s has mode %v", ErrUnsafeFolder, s.stateDir, info.Mode())
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+package swap
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/choria-io/go-updater/internal/disk"
+)
+
+// Rollback makes the backup the target again; the backup stays. What was the target is gone.
+//
+// Errors: ErrNoBackup, ErrHash if the backup is not the file that it was,
+// and those of Commit.
+func (s *Swap) Rollback() error {
+	if err := s.checkForRollback(); err != nil {
+		return err
+	}
+	if _, err := s.fs.Lstat(s.target); errors.Is(err, fs.ErrNotExist) {
+		return s.fromBackup()
+	}
+	same, err := s.sameFile(s.target, Backup(s.target))
+	if err != nil || same {
+		return err // rolled back already
+	}
+	if err := s.secondName(Backup(s.target), s.tempName()); err != nil {
+		return fmt.Errorf("staging the backup: %w", err)
+	}
+	if err := s.rollback(); err != nil {
+		if !errors.Is(err, ErrNotDurable) {
+			s.fs.Remove(s.tempName())
+		}
+		return err
+	}
+	return nil
+}
+
+func (s *Swap) rollback() error {
+	sum, err := HashFile(s.fs, s.tempName())
+	if err != nil {
+		return err
+	}
+	if want := s.state.Previous.SHA256; want != "" && want != sum {
+		return fmt.Errorf("%w: the backup has sha256 %s, not %s", ErrHash, sum, want)
+	}
+	back := Binary{Version: s.state.Previous.Version, SHA256: sum}
+	state := State{Installed: back, Previous: back, Time: time.Now().UTC().Truncate(time.Second)}
+	if err := s.writeState(state); err != nil {
+		return err
+	}
+	if s.renameAway {
+		away, err := s.awayName()
+		if err != nil {
+			return err
+		}
+		return s.exchange(away)
+	}
+	if err := s.fs.Rename(s.tempName(), s.target); err != nil {
+		return fmt.Errorf("putting the backup in place: %w", err)
+	}
+	if err := s.fs.SyncDir(s.dir); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotDurable, err)
+	}
+	return nil
+}
+
+func (s *Swap) checkForRollback() error {
+	f, err := s.fs.Open(Backup(s.target))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %s", ErrNoBackup, Backup(s.target))
+	case errors.Is(err, disk.ErrNotRegular):
+		return fmt.Errorf("%w: %w", ErrObstructed, err)
+	case err != nil:
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() == 0 {
+		return fmt.Errorf("%w: %s is empty", ErrNoBackup, Backup(s.target))
+	}
+	return nil
+}

@@ -1,0 +1,214 @@
+package swap
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+
+	"github.com/choria-io/go-updater/internal/disk"
+)
+
+// Staged is a file beside the target that is to become it. It is an
+// [io.Writer] until it is sealed. Close removes it unless it was committed.
+type Staged struct {
+	s     *Swap
+	file  disk.File
+	hash  hash.Hash
+	size  int64
+	links bool // the folder's file system has hard links
+
+	sum    string // of the sealed bytes
+	stamp  disk.Stamp
+	sealed bool
+}
+
+// Create creates the staged file. It shows at once, before anything is
+// downloaded, whether the folder can be written and whether what the target has can be
+// carried over: it gives the empty file all of it.
+func (s *Swap) Create() (*Staged, error) {
+	f, err := disk.CreateFresh(s.fs, s.tempName())
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%w: %w", ErrObstructed, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("creating a file beside the target: %w", err)
+	}
+	st := &Staged{s: s, file: f, hash: sha256.New()}
+	if st.links, err = s.probeLink(); err == nil {
+		err = s.carryOver(f, false)
+	}
+	if err != nil {
+		st.Close()
+		return nil, err
+	}
+	return st, nil
+}
+
+// probeLink tells whether the target can get a second name. Without, its backup is a copy, which takes room.
+func (s *Swap) probeLink() (bool, error) {
+	if s.renameAway {
+		return true, nil // the target itself becomes the backup
+	}
+	if err := s.fs.Link(s.target, s.backupTempName()); err != nil {
+		return false, nil
+	}
+	if err := s.fs.Remove(s.backupTempName()); err != nil {
+		return false, fmt.Errorf("removing a file beside the target: %w", err)
+	}
+	return true, nil
+}
+
+// BackupNeedsRoom tells whether the backup will be a copy.
+func (st *Staged) BackupNeedsRoom() bool { return !st.links }
+
+// Reserve makes sure that size bytes can be written, where the file system can tell.
+func (st *Staged) Reserve(size int64) error {
+	err := st.file.Reserve(size)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
+}
+
+// Write appends to the staged file.
+func (st *Staged) Write(p []byte) (int, error) {
+	if st.sealed {
+		return 0, errors.New("writing to the staged file: it is sealed")
+	}
+	n, err := st.file.Write(p)
+	st.hash.Write(p[:n])
+	st.size += int64(n)
+	return n, err
+}
+
+// Reset forgets all that was written.
+func (st *Staged) Reset() error {
+	if st.sealed {
+		return errors.New("emptying the staged file: it is sealed")
+	}
+	if err := st.file.Truncate(0); err != nil {
+		return err
+	}
+	if _, err := st.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	st.hash.Reset()
+	st.size = 0
+	return nil
+}
+
+// Size is the number of bytes written.
+func (st *Staged) Size() int64 { return st.size }
+
+// Sum is the SHA-256 of what was written, in lower case hex.
+func (st *Staged) Sum() string { return hex.EncodeToString(st.hash.Sum(nil)) }
+
+// Head returns up to n of the first bytes that were written.
+func (st *Staged) Head(n int) ([]byte, error) {
+	if _, err := st.file.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	head := make([]byte, min(int64(n), st.size))
+	if _, err := io.ReadFull(st.file, head); err != nil {
+		return nil, fmt.Errorf("reading the staged file: %w", err)
+	}
+	_, err := st.file.Seek(0, io.SeekEnd)
+	return head, err
+}
+
+// Path is where the staged file lies.
+func (st *Staged) Path() string { return st.s.tempName() }
+
+// Seal ends the writing: it checks that the bytes have the hash sum, gives the file all
+// that the target has, capabilities last, and makes it durable.
+// Capabilities come last because every write and every change of owner clears them.
+//
+// Errors: ErrHash, ErrAttributes, or that of the file system.
+func (st *Staged) Seal(sum string) error {
+	if got := st.Sum(); got != sum {
+		return fmt.Errorf("%w: sha256 is %s, not %s", ErrHash, got, sum)
+	}
+	// Gives back what was reserved and not written.
+	if err := st.file.Truncate(st.size); err != nil {
+		return err
+	}
+	if err := st.s.carryOver(st.file, true); err != nil {
+		return err
+	}
+	if err := st.file.Sync(); err != nil {
+		return fmt.Errorf("syncing the staged file: %w", err)
+	}
+	info, err := st.file.Stat()
+	if err != nil {
+		return err
+	}
+	st.sum, st.stamp, st.sealed = sum, disk.StampOf(info), true
+	return nil
+}
+
+// verify makes sure that what was sealed is still what stands at the staged
+// file's path. The bytes are read again if anything hints at a change, or if rehash
+// says that enough time has passed to be certain.
+func (st *Staged) verify(rehash bool) error {
+	held, err := st.file.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := st.s.fs.Lstat(st.Path())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !disk.SameFile(held, named) {
+		return fmt.Errorf("%w: %s", ErrTampered, st.Path())
+	}
+	if err != nil {
+		return err
+	}
+	if !rehash && disk.StampOf(held) == st.stamp {
+		return nil
+	}
+	if _, err := st.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	sum, err := hashOf(st.file)
+	if err != nil {
+		return err
+	}
+	if sum != st.sum {
+		return fmt.Errorf("%w: %s", ErrTampered, st.Path())
+	}
+	return nil
+}
+
+func hashOf(r io.Reader) (string, error) {
+	h := sha256.New()
+	if _, err := io.CopyBuffer(h, r, make([]byte, 128<<10)); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// HashFile is the SHA-256 of a file, in lower case hex.
+func HashFile(fsys disk.FS, name string) (string, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return hashOf(f)
+}
+
+// Close removes the staged file unless it was committed. It may be called twice.
+func (st *Staged) Close() error {
+	if st.file == nil {
+		return nil
+	}
+	st.file.Close()
+	st.file = nil
+	err := st.s.fs.Remove(st.Path())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

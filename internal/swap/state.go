@@ -1,0 +1,98 @@
+package swap
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/choria-io/go-updater/internal/disk"
+)
+
+// Binary is what is remembered about an executable.
+type Binary struct {
+	Version string `json:"version"` // empty where unknown
+	SHA256  string `json:"sha256"`  // lower case hex, empty where unknown
+}
+
+// State is what state.json remembers: the last swap. It is written before the
+// swap's point of no return, so it says which binary the target should have become
+// and which it was; which of the two it is, the target's hash tells.
+type State struct {
+	Format    int       `json:"format"`
+	Installed Binary    `json:"installed"`
+	Previous  Binary    `json:"previous"`
+	Time      time.Time `json:"time"`
+}
+
+const (
+	stateFormat = 1
+	stateLimit  = 64 << 10
+)
+
+// State is what was remembered when the Swap was opened, or by its last Commit.
+func (s *Swap) State() State { return s.state }
+
+func (s *Swap) statePath() string { return filepath.Join(s.stateDir, "state.json") }
+
+// readState reads state.json. State that cannot be read, or that a later
+// version wrote, is put aside and reported: an update must not fail for it.
+func (s *Swap) readState() State {
+	state, err := ReadState(s.fs, s.stateDir)
+	if err == nil {
+		return state
+	}
+	path := s.statePath()
+	s.warn(fmt.Errorf("going on without %s, kept as %s: %w", path, path+".unreadable", err))
+	if err := s.fs.Rename(path, path+".unreadable"); err != nil {
+		s.warn(fmt.Errorf("putting %s aside: %w", path, err))
+	}
+	return State{}
+}
+
+// ReadState reads what a state folder remembers, without a lock. There may be none: that is a zero State.
+func ReadState(fsys disk.FS, stateDir string) (State, error) {
+	f, err := fsys.Open(filepath.Join(stateDir, "state.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return State{}, nil
+	}
+	if err != nil {
+		return State{}, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, stateLimit+1))
+	if err != nil {
+		return State{}, err
+	}
+	return parseState(data)
+}
+
+func parseState(data []byte) (State, error) {
+	if len(data) > stateLimit {
+		return State{}, fmt.Errorf("state of more than %d bytes", stateLimit)
+	}
+	var state State
+	if err := json.Unmarshal(data, &state); err != nil {
+		return State{}, fmt.Errorf("state is no valid JSON: %w", err)
+	}
+	if state.Format != stateFormat {
+		return State{}, fmt.Errorf("state has format %d, this program knows %d", state.Format, stateFormat)
+	}
+	return state, nil
+}
+
+func (s *Swap) writeState(state State) error {
+	state.Format = stateFormat
+	data, err := json.MarshalIndent(state, "", "\t")
+	if err != nil {
+		return fmt.Errorf("writing state: %w", err)
+	}
+	if err := disk.WriteFile(s.fs, s.statePath(), append(data, '\n')); err != nil {
+		return fmt.Errorf("writing state: %w", err)
+	}
+	s.state = state
+	return nil
+}
