@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,9 +18,20 @@ var OS FS = osFS{}
 
 type osFS struct{}
 
-func (osFS) Open(name string) (File, error)       { return openRegular(name, os.O_RDONLY) }
-func (osFS) OpenLock(name string) (File, error)   { return openRegular(name, os.O_RDWR|os.O_CREATE) }
-func (osFS) OpenAppend(name string) (File, error) { return openRegular(name, os.O_RDWR|os.O_APPEND) }
+func (osFS) Open(name string) (File, error)     { return openRegular(name, os.O_RDONLY) }
+func (osFS) OpenLock(name string) (File, error) { return openRegular(name, os.O_RDWR|os.O_CREATE) }
+
+func (osFS) OpenAppend(name string) (File, error) {
+	f, err := openRegular(name, os.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Seek(0, io.SeekEnd); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
 
 func (osFS) Create(name string) (File, error) {
 	f, err := openNoFollow(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)

@@ -32,14 +32,7 @@ func openNoFollow(name string, flag int) (*os.File, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	f := os.NewFile(uintptr(h), name)
-	if flag&os.O_APPEND != 0 {
-		if _, err := f.Seek(0, 2); err != nil {
-			f.Close()
-			return nil, err
-		}
-	}
-	return f, nil
+	return os.NewFile(uintptr(h), name), nil
 }
 
 func rename(oldname, newname string) error {
