@@ -1,0 +1,345 @@
+package updater
+
+import (
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/choria-io/go-updater/internal/disk"
+	"github.com/choria-io/go-updater/internal/managed"
+	"github.com/choria-io/go-updater/store"
+)
+
+// Option sets one thing in a [Config]. Options are applied in the order given.
+type Option func(*Config) error
+
+// Config is what an update works with. It is filled by options; a custom
+// [Downloader] is handed one to read.
+type Config struct {
+	// TargetFile is the path of the executable to replace. The default is
+	// the running program.
+	TargetFile string
+
+	// SourceRepo is where the repository is: an http or https URL, a
+	// file URL or the path of a folder.
+	SourceRepo string
+
+	// Version is the release to install. Versions are opaque: they are
+	// compared for equality only.
+	Version string
+
+	// CurrentVersion is the version that runs now, empty where unknown.
+	// Equal to Version it means that there is nothing to do.
+	CurrentVersion string
+
+	// PublicKey is the Ed25519 public key, 32 bytes, that releases have to
+	// be signed with. Empty, releases are checked by checksum alone.
+	PublicKey []byte
+
+	// Log is told what happens.
+	Log Log
+
+	// OperatingSystem and Architecture are in Go's terms, GOOS and GOARCH.
+	OperatingSystem string
+	Architecture    string
+
+	// Downloader fetches release.json and the binary, an [HTTPDownloader]
+	// where none is set.
+	Downloader Downloader
+
+	mirrors        []string
+	http           store.HTTPOptions
+	events         func(Event)
+	stateDir       string
+	maxSize        int64
+	allowManaged   bool
+	allowContainer bool
+
+	legacy     bool // through the doors of v0.1.0: warn where the new ones refuse
+	renameAway bool
+	fs         disk.FS
+	system     managed.System
+}
+
+// Log is what messages are written to. A [*log.Logger] is one, and so are
+// *logrus.Entry and logrus.StdLogger. The library calls Println and Printf only; the
+// others are here so that values of the three types can be assigned both ways.
+type Log interface {
+	Print(...any)
+	Printf(string, ...any)
+	Println(...any)
+
+	Fatal(...any)
+	Fatalf(string, ...any)
+	Fatalln(...any)
+
+	Panic(...any)
+	Panicf(string, ...any)
+	Panicln(...any)
+}
+
+// Arch selects the architecture to install, in Go's terms (amd64, arm64, ...).
+// The default is the program's own.
+func Arch(a string) Option {
+	return func(c *Config) error {
+		c.Architecture = a
+		return nil
+	}
+}
+
+// OS selects the operating system to install for, in Go's terms (linux,
+// darwin, ...). The default is the program's own.
+func OS(os string) Option {
+	return func(c *Config) error {
+		c.OperatingSystem = os
+		return nil
+	}
+}
+
+// CurrentVersion says which version runs now. If it is the version to install
+// there is nothing to do; without it only the target's checksum can tell.
+func CurrentVersion(v string) Option {
+	return func(c *Config) error {
+		c.CurrentVersion = v
+		return nil
+	}
+}
+
+// Logger sets where messages go. [Apply] and [FetchSpec] write to standard
+// output where none is set, the doors that take a context nowhere.
+func Logger(l Log) Option {
+	return func(c *Config) error {
+		c.Log = l
+		return nil
+	}
+}
+
+// PublicKey sets the Ed25519 public key, 32 bytes, with which releases must be
+// signed; `update-repo keygen` makes one. With it, a release whose signature is missing or
+// wrong is refused with [ErrSignature].
+func PublicKey(k []byte) Option {
+	return func(c *Config) error {
+		c.PublicKey = k
+		return nil
+	}
+}
+
+// TargetFile selects the executable to replace, the running one by default.
+// A symbolic link stays one: what it points to is replaced.
+func TargetFile(f string) Option {
+	return func(c *Config) error {
+		abs, err := filepath.Abs(f)
+		if err != nil {
+			return fmt.Errorf("finding the absolute path of %s: %w", f, err)
+		}
+		c.TargetFile = abs
+		return nil
+	}
+}
+
+// Version selects the release to install.
+func Version(v string) Option {
+	return func(c *Config) error {
+		c.Version = v
+		return nil
+	}
+}
+
+// SourceRepo sets where the repository is: an http or https URL, a file URL
+// or the path of a folder. See [Mirrors] for more than one.
+func SourceRepo(repo string) Option {
+	return func(c *Config) error {
+		c.SourceRepo = repo
+		return nil
+	}
+}
+
+// DownloadMethod replaces the way in which files are fetched.
+func DownloadMethod(m Downloader) Option {
+	return func(c *Config) error {
+		c.Downloader = m
+		return m.Configure(c)
+	}
+}
+
+// Mirrors adds repositories with the same content, tried in order when
+// SourceRepo, or the mirror before, cannot be reached or serves wrong bytes.
+func Mirrors(repos ...string) Option {
+	return func(c *Config) error {
+		c.mirrors = append(c.mirrors, repos...)
+		return nil
+	}
+}
+
+// HTTPClient has requests made by client: its transport, cookie jar and
+// timeout are used. Its own redirect policy is not, see [store.HTTPOptions].
+func HTTPClient(client *http.Client) Option {
+	return func(c *Config) error {
+		c.http.Client = client
+		return nil
+	}
+}
+
+// HTTPHeader adds a header to each request, an access token for example. It is not
+// sent to another host that the repository redirects to.
+func HTTPHeader(key, value string) Option {
+	return func(c *Config) error {
+		if c.http.Header == nil {
+			c.http.Header = http.Header{}
+		}
+		c.http.Header.Add(key, value)
+		return nil
+	}
+}
+
+// HTTPTimeouts changes how long connections may take and how slow they may be.
+func HTTPTimeouts(t store.Timeouts) Option {
+	return func(c *Config) error {
+		c.http.Timeouts = t
+		return nil
+	}
+}
+
+// OnEvent has f called, on the calling goroutine, for each step of an update
+// and as bytes arrive. It should return soon.
+func OnEvent(f func(Event)) Option {
+	return func(c *Config) error {
+		c.events = f
+		return nil
+	}
+}
+
+// StateDir moves the state folder, by default .NAME.updater beside the target.
+// Its parent must exist, and the path must always be the same, since the lock lies in it.
+func StateDir(dir string) Option {
+	return func(c *Config) error {
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return fmt.Errorf("finding the absolute path of %s: %w", dir, err)
+		}
+		c.stateDir = abs
+		return nil
+	}
+}
+
+// MaxSize bounds, in bytes, both a download and the binary that comes out
+// of it, where the release does not name its size. The default is 1 GiB.
+func MaxSize(bytes int64) Option {
+	return func(c *Config) error {
+		if bytes <= 0 {
+			return fmt.Errorf("a maximal size of %d bytes leaves room for nothing", bytes)
+		}
+		c.maxSize = bytes
+		return nil
+	}
+}
+
+// AllowManaged lets a target be replaced that a package manager installed.
+// The manager will report it as damaged and replace it in its turn.
+func AllowManaged() Option {
+	return func(c *Config) error {
+		c.allowManaged = true
+		return nil
+	}
+}
+
+// AllowContainer lets a target be replaced that is part of a container's
+// image. The next start of the container has the old one again.
+func AllowContainer() Option {
+	return func(c *Config) error {
+		c.allowContainer = true
+		return nil
+	}
+}
+
+const defaultMaxSize = 1 << 30
+
+func newConfig(opts []Option) (*Config, error) {
+	c := &Config{
+		OperatingSystem: runtime.GOOS,
+		Architecture:    runtime.GOARCH,
+		maxSize:         defaultMaxSize,
+		renameAway:      runtime.GOOS == "windows",
+		fs:              disk.OS,
+	}
+	for _, opt := range opts {
+		if err := opt(c); err != nil {
+			return nil, err
+		}
+	}
+	if c.TargetFile == "" {
+		target, err := self()
+		if err != nil {
+			return nil, err
+		}
+		c.TargetFile = target
+	}
+	if c.Downloader == nil {
+		c.Downloader = &HTTPDownloader{}
+		if err := c.Downloader.Configure(c); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// legacyConfig is the configuration as the doors of v0.1.0 have it.
+func legacyConfig(opts []Option) (*Config, error) {
+	c, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	c.legacy = true
+	if c.Log == nil {
+		c.Log = log.New(os.Stdout, "updater: ", 0)
+	}
+	return c, c.Validate()
+}
+
+// contextConfig is the configuration for the doors that take a context.
+func contextConfig(opts []Option) (*Config, error) {
+	c, err := newConfig(opts)
+	if err == nil {
+		if c.Log == nil {
+			c.Log = silent
+		}
+		err = c.Validate()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("invalid updater configuration: %w", err)
+	}
+	return c, nil
+}
+
+// Validate tells what is missing or malformed.
+func (c *Config) Validate() error {
+	switch {
+	case c.TargetFile == "":
+		return errors.New("no target file specified, please use TargetFile()")
+	case c.SourceRepo == "":
+		return errors.New("no source repo given, please use SourceRepo()")
+	case c.Version == "":
+		return errors.New("no version given, please use Version()")
+	case c.Log == nil:
+		return errors.New("no logger given, please use Logger()")
+	}
+	return c.validatePlatform()
+}
+
+func (c *Config) validatePlatform() error {
+	for _, part := range []struct{ what, value string }{
+		{"version", c.Version}, {"operating system", c.OperatingSystem}, {"architecture", c.Architecture},
+	} {
+		if err := checkElement(part.what, part.value); err != nil {
+			return err
+		}
+	}
+	if n := len(c.PublicKey); n != 0 && n != keySize {
+		return fmt.Errorf("the public key has %d bytes, an Ed25519 key has %d", n, keySize)
+	}
+	return nil
+}
