@@ -1,0 +1,198 @@
+// Package managed finds out who else owns an executable: a package manager,
+// which would put its own version back, or the image of a container, which the next start restores.
+package managed
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// System is where to look. The zero System is the machine itself.
+type System struct {
+	// Root is put before the absolute path of every file that is read.
+	Root string
+
+	// RPM is the rpm program, by default /usr/bin/rpm or /bin/rpm.
+	RPM string
+
+	// Getenv is os.Getenv unless set.
+	Getenv func(string) string
+
+	// Overlay tells whether a file lies on an overlay file system, by
+	// asking the kernel unless set.
+	Overlay func(path string) bool
+}
+
+// Claim says that a package manager installed a file.
+type Claim struct {
+	Manager string // "dpkg", "rpm", "Homebrew", "Nix", ...
+	Package string // empty where unknown
+	Upgrade string // how the manager upgrades it
+}
+
+// Owner finds the package manager that installed path, an absolute path without
+// symbolic links. Nil means none. A database that cannot be read is an error, and owns nothing.
+func (s System) Owner(ctx context.Context, path string) (*Claim, error) {
+	if claim := byPath(path); claim != nil {
+		return claim, nil
+	}
+	claim, derr := s.dpkg(path)
+	if claim != nil {
+		return claim, nil
+	}
+	claim, rerr := s.rpm(ctx, path)
+	return claim, errors.Join(derr, rerr)
+}
+
+// byPath knows the managers that keep to folders of their own.
+func byPath(path string) *Claim {
+	slashed := filepath.ToSlash(path)
+	lower := strings.ToLower(slashed)
+	switch {
+	case strings.Contains(slashed, "/Cellar/"):
+		_, rest, _ := strings.Cut(slashed, "/Cellar/")
+		name, _, _ := strings.Cut(rest, "/")
+		return &Claim{Manager: "Homebrew", Package: name, Upgrade: "brew upgrade " + name}
+	case strings.HasPrefix(slashed, "/opt/homebrew/"), strings.HasPrefix(slashed, "/home/linuxbrew/.linuxbrew/"):
+		return &Claim{Manager: "Homebrew", Upgrade: "brew upgrade"}
+	case strings.HasPrefix(slashed, "/nix/store/"):
+		return &Claim{Manager: "Nix", Upgrade: "nix profile upgrade"}
+	case strings.HasPrefix(slashed, "/gnu/store/"):
+		return &Claim{Manager: "Guix", Upgrade: "guix upgrade"}
+	case strings.HasPrefix(slashed, "/snap/"):
+		return &Claim{Manager: "snap", Upgrade: "snap refresh"}
+	case strings.Contains(lower, "/chocolatey/lib/"):
+		return &Claim{Manager: "Chocolatey", Upgrade: "choco upgrade"}
+	case strings.Contains(lower, "/scoop/apps/"):
+		return &Claim{Manager: "Scoop", Upgrade: "scoop update"}
+	case strings.Contains(lower, "/microsoft/winget/packages/"):
+		return &Claim{Manager: "WinGet", Upgrade: "winget upgrade"}
+	}
+	return nil
+}
+
+// aliases are the names that one file has where /bin is a link to /usr/bin:
+// packages list the one or the other.
+func aliases(path string) []string {
+	names := []string{path}
+	for _, top := range []string{"/bin/", "/sbin/", "/lib/", "/lib64/"} {
+		if strings.HasPrefix(path, top) {
+			names = append(names, "/usr"+path)
+		}
+		if strings.HasPrefix(path, "/usr"+top) {
+			names = append(names, strings.TrimPrefix(path, "/usr"))
+		}
+	}
+	return names
+}
+
+// dpkg looks the path up in the lists of files that its packages brought.
+func (s System) dpkg(path string) (*Claim, error) {
+	folder := s.Root + "/var/lib/dpkg/info"
+	lists, err := os.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	wanted := aliases(path)
+	var failed error
+	for _, list := range lists {
+		name, ok := strings.CutSuffix(list.Name(), ".list")
+		if !ok {
+			continue
+		}
+		found, err := listed(filepath.Join(folder, list.Name()), wanted)
+		if err != nil {
+			failed = err
+		}
+		if found {
+			name, _, _ = strings.Cut(name, ":")
+			return &Claim{Manager: "dpkg", Package: name, Upgrade: "apt-get install --only-upgrade " + name}, nil
+		}
+	}
+	return nil, failed
+}
+
+// listed tells whether a line of the file is one of wanted. Lines that are too long to be paths end the search.
+func listed(file string, wanted []string) (bool, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		for _, w := range wanted {
+			if bytes.Equal(lines.Bytes(), []byte(w)) {
+				return true, nil
+			}
+		}
+	}
+	return false, lines.Err()
+}
+
+const rpmTimeout = 5 * time.Second
+
+// rpm asks the program, as the database has had three formats. It is called by
+// an absolute path and with an environment of our own.
+func (s System) rpm(ctx context.Context, path string) (*Claim, error) {
+	if !s.exists("/var/lib/rpm") && !s.exists("/usr/lib/sysimage/rpm") {
+		return nil, nil
+	}
+	program := s.RPM
+	for _, name := range []string{"/usr/bin/rpm", "/bin/rpm"} {
+		if program == "" && s.exists(name) {
+			program = s.Root + name
+		}
+	}
+	if program == "" {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, rpmTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, "-qf", "--queryformat", "%{NAME}\n", "--", path)
+	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/bin:/bin"}
+	cmd.WaitDelay = time.Second
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.As(err, &exit): // "not owned by any package"
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	name, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return &Claim{Manager: "rpm", Package: name, Upgrade: "dnf upgrade " + name}, nil
+}
+
+func (s System) exists(path string) bool {
+	_, err := os.Stat(s.Root + path)
+	return err == nil
+}
+
+// InImage tells whether this process runs in a container and path is part of
+// its image: a file on a mounted volume is not.
+func (s System) InImage(path string) bool {
+	getenv, overlay := s.Getenv, s.Overlay
+	if getenv == nil {
+		getenv = os.Getenv
+	}
+	if overlay == nil {
+		overlay = onOverlay
+	}
+	contained := s.exists("/.dockerenv") || s.exists("/run/.containerenv") ||
+		getenv("KUBERNETES_SERVICE_HOST") != "" || getenv("container") != ""
+	return contained && overlay(path)
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package managed
+
+func onOverlay(string) bool { return false }
