@@ -67,6 +67,8 @@ type Object struct {
 	// It is empty when the store has none, and then a cut download cannot be
 	// resumed.
 	Version string
+
+	contentType string // helps to explain a rejection
 }
 
 // Store is a Reader that can be written.

@@ -1,0 +1,218 @@
+package store
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"time"
+)
+
+// Fetcher gets files from the first of several stores that has them right. It
+// is the one place that tries again.
+//
+// Tried again are answers 429 and 5xx, cut, refused and stalled connections; with pauses that
+// double from half a second to half a minute, of which a random part is waited. What another try cannot mend (a missing
+// file, a certificate, a refused redirect) moves on to the next store at once.
+type Fetcher struct {
+	// Readers are tried in order.
+	Readers []Reader
+
+	// Attempts is how many tries in a row may bring nothing, for each
+	// reader; 5 if zero. A try that brought 64 KiB starts the count anew.
+	Attempts int
+
+	// Sleep waits, Jitter is a number in [0,1); replaced by tests.
+	Sleep  func(ctx context.Context, d time.Duration) error
+	Jitter func() float64
+
+	// Notify, if set, is told of each failure that is not the last word.
+	Notify func(Notice)
+}
+
+// Notice is a failure, and what is done about it.
+type Notice struct {
+	Reader string
+	Name   string
+	Err    error
+	Wait   time.Duration // until the next try
+	Next   string        // "retry", "restart" or "next repository"
+}
+
+const (
+	firstPause  = 500 * time.Millisecond
+	longest     = 30 * time.Second
+	longestAsk  = time.Minute // of what a server may ask for
+	progressMin = 64 << 10
+	bufferSize  = 128 << 10
+)
+
+// Download says what to download, and where to.
+type Download struct {
+	Name  string
+	Limit int64 // bytes; what is larger is an error
+	Spool Spool
+
+	// Accept tells whether the spool holds what it should. It is called
+	// when all has arrived. ErrRejected makes the Fetcher bypass caches once, and
+	// then go to the next reader; another error ends the download.
+	Accept func() error
+
+	// Progress, if set, is called as bytes arrive, with the size of the file
+	// or -1.
+	Progress func(done, total int64)
+}
+
+// Spool keeps what has arrived, so that a later try, or a later process, can
+// go on from there.
+type Spool interface {
+	// Have says how many bytes there are and where they came from.
+	Have() (source, version string, size int64)
+
+	// Begin forgets them. What is written next is the start of the file,
+	// from source, with that version.
+	Begin(source, version string) error
+
+	io.Writer
+}
+
+// ReadFile reads a file of at most limit bytes. accept, if not nil, tells
+// whether the bytes are right, as Download.Accept does.
+func (f *Fetcher) ReadFile(ctx context.Context, name string, limit int64, accept func([]byte) error) ([]byte, error) {
+	var spool memSpool
+	err := f.Download(ctx, Download{Name: name, Limit: limit, Spool: &spool, Accept: func() error {
+		if accept == nil {
+			return nil
+		}
+		return accept(spool.data)
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return spool.data, nil
+}
+
+type memSpool struct{ data []byte }
+
+func (s *memSpool) Have() (string, string, int64) { return "", "", 0 }
+func (s *memSpool) Begin(string, string) error    { s.data = s.data[:0]; return nil }
+func (s *memSpool) Write(p []byte) (int, error)   { s.data = append(s.data, p...); return len(p), nil }
+
+// Download fetches a file into a spool.
+//
+// Errors: those of the reader, or of all readers, joined; ErrTooLarge, ErrRejected, ctx's; and
+// [*LocalError] for a failure on this side.
+func (f *Fetcher) Download(ctx context.Context, d Download) error {
+	var failures []error
+	for i, r := range f.Readers {
+		t := &transfer{f: f, r: r, d: d, buf: make([]byte, min(bufferSize, max(d.Limit, 512)))}
+		err := t.run(ctx)
+		var local *LocalError
+		if err == nil || ctx.Err() != nil || errors.As(err, &local) {
+			return err
+		}
+		failures = append(failures, err)
+		if i+1 < len(f.Readers) {
+			f.notify(Notice{Reader: r.String(), Name: d.Name, Err: err, Next: "next repository"})
+		}
+	}
+	if len(failures) == 0 {
+		return errors.New("no repository to fetch from")
+	}
+	return joined(failures)
+}
+
+// joined is missing only if it is missing everywhere.
+func joined(failures []error) error {
+	if len(failures) == 1 {
+		return failures[0]
+	}
+	var other []error
+	for _, err := range failures {
+		if !errors.Is(err, fs.ErrNotExist) {
+			other = append(other, err)
+		}
+	}
+	if len(other) == 0 {
+		return errors.Join(failures...)
+	}
+	return errors.Join(other...)
+}
+
+// LocalError is a failure of the spool or of the accept function, which no
+// other try and no other store can mend.
+type LocalError struct{ Err error }
+
+func (e *LocalError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the failure itself.
+func (e *LocalError) Unwrap() error { return e.Err }
+
+func (f *Fetcher) notify(n Notice) {
+	if f.Notify != nil {
+		f.Notify(n)
+	}
+}
+
+// temporary tells which failures another try may mend.
+func temporary(err error) bool {
+	var status *StatusError
+	if errors.As(err, &status) {
+		return status.Code == 429 || status.Code >= 500
+	}
+	var certificate *x509.CertificateInvalidError
+	var unknown x509.UnknownAuthorityError
+	var host x509.HostnameError
+	switch {
+	case errors.As(err, &certificate), errors.As(err, &unknown), errors.As(err, &host):
+		return false
+	case errors.Is(err, ErrStalled), errors.Is(err, ErrCut), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return true
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return !dns.IsNotFound
+	}
+	var op *net.OpError // refused, reset, unreachable, timed out
+	if errors.As(err, &op) {
+		return op.Op == "dial" || op.Op == "read" || op.Op == "write"
+	}
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// pause is how long to wait before try number n+1: a random part of a time that doubles, but at least what the server asks for.
+func (f *Fetcher) pause(n int, err error) time.Duration {
+	jitter := rand.Float64
+	if f.Jitter != nil {
+		jitter = f.Jitter
+	}
+	wait := time.Duration(jitter() * float64(min(longest, firstPause<<min(n, 10))))
+	var status *StatusError
+	if errors.As(err, &status) {
+		wait = max(wait, min(status.RetryAfter, longestAsk))
+	}
+	return wait
+}
+
+func (f *Fetcher) sleep(ctx context.Context, d time.Duration) error {
+	if f.Sleep != nil {
+		return f.Sleep(ctx, d)
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+var errTooLarge = func(name string, limit int64) error {
+	return fmt.Errorf("%s is %w: more than %d bytes", name, ErrTooLarge, limit)
+}

@@ -1,0 +1,286 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// MaxRedirects is how many redirects one request follows.
+const MaxRedirects = 5
+
+// Timeouts bound how long a server may take, and how slow it may be. There is
+// no limit to a whole download. Zero means the default, a negative value none.
+type Timeouts struct {
+	Dial   time.Duration // to connect; 10 s
+	TLS    time.Duration // for the TLS handshake; 10 s
+	Header time.Duration // from request to answer; 30 s
+	Idle   time.Duration // without a single byte; 30 s
+
+	// MinRate is the fewest bytes per second, averaged over RateWindow;
+	// 100 B/s over 60 s.
+	MinRate    int64
+	RateWindow time.Duration
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	set := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+		*d = max(*d, 0)
+	}
+	set(&t.Dial, 10*time.Second)
+	set(&t.TLS, 10*time.Second)
+	set(&t.Header, 30*time.Second)
+	set(&t.Idle, 30*time.Second)
+	set(&t.RateWindow, time.Minute)
+	if t.MinRate == 0 {
+		t.MinRate = 100
+	}
+	return t
+}
+
+// HTTPOptions say how an [HTTP] store makes its requests. The zero value is good.
+type HTTPOptions struct {
+	// Client makes the requests where set. Its transport, cookie jar and
+	// timeout are used, so that Timeouts' Dial and TLS have no effect; its CheckRedirect
+	// is replaced by ours.
+	Client *http.Client
+
+	// Header is sent with each request to the repository's host, and to no other.
+	Header http.Header
+
+	// UserAgent is "go-updater" unless set.
+	UserAgent string
+
+	Timeouts Timeouts
+}
+
+// HTTP reads from a web server. A proxy is taken from the environment
+// (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) unless a client is given.
+type HTTP struct {
+	base     *url.URL
+	client   *http.Client
+	header   http.Header
+	timeouts Timeouts
+}
+
+// NewHTTP returns a store of the files below an http or https URL. User name and
+// password in it are sent as basic authentication, and a query is sent with each
+// request; neither ever appears in an error.
+func NewHTTP(base string, o HTTPOptions) (*HTTP, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return nil, errors.New("the repository's URL is malformed") // url.Error has all of it
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("%s is no http or https URL", u.Redacted())
+	}
+	h := &HTTP{base: u, timeouts: o.Timeouts.withDefaults(), header: o.Header.Clone()}
+	if h.header == nil {
+		h.header = http.Header{}
+	}
+	h.header.Set("User-Agent", "go-updater")
+	if o.UserAgent != "" {
+		h.header.Set("User-Agent", o.UserAgent)
+	}
+	client := http.Client{Transport: newTransport(h.timeouts)}
+	if o.Client != nil {
+		client = *o.Client
+	}
+	client.CheckRedirect = h.checkRedirect
+	h.client = &client
+	return h, nil
+}
+
+func newTransport(t Timeouts) *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: t.Dial, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    t.TLS,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConnsPerHost:    1,
+		IdleConnTimeout:        30 * time.Second,
+	}
+}
+
+// checkRedirect keeps secrets at home: net/http forgets Authorization and
+// Cookie for other hosts, and nothing else.
+func (h *HTTP) checkRedirect(next *http.Request, via []*http.Request) error {
+	if len(via) > MaxRedirects {
+		return ErrRedirects
+	}
+	if next.URL.Scheme != "https" && via[len(via)-1].URL.Scheme == "https" {
+		return ErrDowngrade
+	}
+	if next.URL.Host != h.base.Host {
+		for key := range h.header {
+			if key != "User-Agent" {
+				next.Header.Del(key)
+			}
+		}
+		next.Header.Del("Authorization")
+		next.Header.Del("Cookie")
+	}
+	return nil
+}
+
+func (h *HTTP) String() string { return h.base.Scheme + "://" + h.base.Host + h.base.EscapedPath() }
+
+// Open makes one GET request. The version of a file is its strong ETag or,
+// without one, its Last-Modified time if that is strong by RFC 9110, section 8.8.2.2.
+//
+// Errors, beside those of the net and crypto/tls packages: [*StatusError], ErrBadRange, ErrEncoded,
+// ErrDowngrade, ErrRedirects, ErrStalled, ErrInvalidName.
+func (h *HTTP) Open(ctx context.Context, name string, req Request) (*Object, error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	where := h.locate(name)
+	ctx, cancel := context.WithCancelCause(ctx)
+	watch := newWatch(cancel, h.timeouts)
+	resp, err := h.do(ctx, where, req)
+	if err != nil {
+		watch.stop()
+		err = h.explain(ctx, name, err)
+		cancel(nil)
+		return nil, err
+	}
+	object, err := h.accept(resp, where, req)
+	if err != nil {
+		watch.stop()
+		cancel(nil)
+		resp.Body.Close()
+		return nil, err
+	}
+	watch.body()
+	object.Body = &body{body: resp.Body, watch: watch, ctx: ctx, cancel: cancel, left: resp.ContentLength}
+	return object, nil
+}
+
+func (h *HTTP) locate(name string) *url.URL {
+	elements := strings.Split(name, "/")
+	for i, e := range elements {
+		elements[i] = url.PathEscape(e)
+	}
+	u := *h.base
+	joined := u.JoinPath(elements...)
+	return joined
+}
+
+func (h *HTTP) do(ctx context.Context, where *url.URL, req Request) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, where.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	for key, values := range h.header {
+		r.Header[key] = values
+	}
+	r.Header.Set("Accept-Encoding", "identity")
+	if req.Offset > 0 && req.Version != "" {
+		r.Header.Set("Range", "bytes="+strconv.FormatInt(req.Offset, 10)+"-")
+		r.Header.Set("If-Range", req.Version)
+	}
+	if req.NoCache {
+		r.Header.Set("Cache-Control", "no-cache")
+		r.Header.Set("Pragma", "no-cache")
+	}
+	return h.client.Do(r)
+}
+
+// explain takes the URL, which may hold secrets, out of an error, and says when
+// it was our own watch that ended the request.
+func (h *HTTP) explain(ctx context.Context, name string, err error) error {
+	if cause := context.Cause(ctx); errors.Is(cause, ErrStalled) {
+		err = cause
+	}
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err
+	}
+	return fmt.Errorf("requesting %s from %s: %w", name, h, err)
+}
+
+// accept decides what an answer means.
+func (h *HTTP) accept(resp *http.Response, where *url.URL, req Request) (*Object, error) {
+	asked := req.Offset > 0 && req.Version != ""
+	shown := where.Scheme + "://" + where.Host + where.EscapedPath()
+	version := strongValidator(resp.Header)
+	object := &Object{Size: resp.ContentLength, Version: version, contentType: resp.Header.Get("Content-Type")}
+
+	switch {
+	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && asked:
+		return nil, fmt.Errorf("%s: %w", shown, ErrBadRange)
+	case resp.StatusCode == http.StatusPartialContent && asked:
+		start, size, ok := parseContentRange(resp.Header.Get("Content-Range"))
+		if !ok || start != req.Offset || version != "" && version != req.Version {
+			return nil, fmt.Errorf("%s: %w: Content-Range %q", shown, ErrBadRange, resp.Header.Get("Content-Range"))
+		}
+		object.Offset, object.Size, object.Version = start, size, req.Version
+	case resp.StatusCode == http.StatusPartialContent:
+		return nil, fmt.Errorf("%s: %w: it sent a part, and the whole was asked for", shown, ErrBadRange)
+	case resp.StatusCode != http.StatusOK:
+		return nil, &StatusError{Code: resp.StatusCode, URL: shown, RetryAfter: retryAfter(resp.Header)}
+	}
+	if enc := resp.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return nil, fmt.Errorf("%s: %w: %q", shown, ErrEncoded, enc)
+	}
+	return object, nil
+}
+
+// strongValidator is the value for If-Range, empty if there is none.
+func strongValidator(header http.Header) string {
+	if tag := header.Get("ETag"); strings.HasPrefix(tag, `"`) {
+		return tag
+	}
+	modified, err := http.ParseTime(header.Get("Last-Modified"))
+	if err != nil {
+		return ""
+	}
+	date, err := http.ParseTime(header.Get("Date"))
+	if err != nil || date.Sub(modified) < time.Minute {
+		return ""
+	}
+	return header.Get("Last-Modified")
+}
+
+// parseContentRange reads "bytes START-END/SIZE" where END is the last byte of
+// the file, as it has to be for what we ask.
+func parseContentRange(s string) (start, size int64, ok bool) {
+	rest, ok := strings.CutPrefix(s, "bytes ")
+	if !ok {
+		return 0, 0, false
+	}
+	span, total, _ := strings.Cut(rest, "/")
+	first, last, _ := strings.Cut(span, "-")
+	start, err1 := strconv.ParseInt(first, 10, 64)
+	end, err2 := strconv.ParseInt(last, 10, 64)
+	size, err3 := strconv.ParseInt(total, 10, 64)
+	if errors.Join(err1, err2, err3) != nil || start < 0 || end < start || size != end+1 {
+		return 0, 0, false
+	}
+	return start, size, true
+}
+
+func retryAfter(header http.Header) time.Duration {
+	value := header.Get("Retry-After")
+	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
+		return time.Duration(min(seconds, 1<<20)) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(0, time.Until(at))
+	}
+	return 0
+}
+
+var _ io.ReadCloser = (*body)(nil)
