@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -23,7 +22,7 @@ type Fetcher struct {
 	Readers []Reader
 
 	// Attempts is how many tries in a row may bring nothing, for each
-	// reader; 5 if zero. A try that brought 64 KiB starts the count anew.
+	// reader; 5 if zero. A try that came 64 KiB further starts the count anew.
 	Attempts int
 
 	// Sleep waits, Jitter is a number in [0,1); replaced by tests.
@@ -48,6 +47,7 @@ const (
 	longest     = 30 * time.Second
 	longestAsk  = time.Minute // of what a server may ask for
 	progressMin = 64 << 10
+	maxRestarts = 3
 	bufferSize  = 128 << 10
 )
 
@@ -164,7 +164,7 @@ func temporary(err error) bool {
 	if errors.As(err, &status) {
 		return status.Code == 429 || status.Code >= 500
 	}
-	var certificate *x509.CertificateInvalidError
+	var certificate x509.CertificateInvalidError
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
 	switch {
@@ -211,8 +211,4 @@ func (f *Fetcher) sleep(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	}
-}
-
-var errTooLarge = func(name string, limit int64) error {
-	return fmt.Errorf("%s is %w: more than %d bytes", name, ErrTooLarge, limit)
 }

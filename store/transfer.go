@@ -16,6 +16,7 @@ type transfer struct {
 
 	fresh       bool // nothing in the spool may be used
 	noCache     bool
+	furthest    int64 // how far any try came
 	contentType string
 }
 
@@ -25,8 +26,9 @@ func (t *transfer) run(ctx context.Context) error {
 	if attempts == 0 {
 		attempts = 5
 	}
-	for fruitless := 0; ; {
-		brought, err := t.once(ctx)
+	for fruitless, restarts := 0, 0; ; {
+		before := t.furthest
+		err := t.once(ctx)
 		if err == nil {
 			err = t.accept()
 		}
@@ -36,31 +38,34 @@ func (t *transfer) run(ctx context.Context) error {
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, ErrRejected), errors.Is(err, ErrBadRange):
-			if t.noCache || t.fresh && errors.Is(err, ErrBadRange) {
-				return err
-			}
-			// From the start: what came in parts may have been of two files.
-			t.fresh, t.noCache = true, errors.Is(err, ErrRejected)
-			t.f.notify(Notice{Reader: t.r.String(), Name: t.d.Name, Err: err, Next: "restart"})
-			continue
+		case errors.Is(err, ErrRejected) && !t.noCache:
+			t.fresh, t.noCache = true, true
+		case errors.Is(err, ErrBadRange) && restarts < maxRestarts:
+			restarts++
+			t.fresh = true
 		case !temporary(err):
 			return err
+		default:
+			fruitless++
+			if t.furthest-before >= progressMin {
+				fruitless = 0
+			}
+			if fruitless >= attempts {
+				return err
+			}
+			if err := t.again(ctx, fruitless, err); err != nil {
+				return err
+			}
+			continue
 		}
-
-		fruitless++
-		if brought >= progressMin {
-			fruitless = 0
-		}
-		if fruitless >= attempts {
-			return err
-		}
-		wait := t.f.pause(fruitless, err)
-		t.f.notify(Notice{Reader: t.r.String(), Name: t.d.Name, Err: err, Wait: wait, Next: "retry"})
-		if err := t.f.sleep(ctx, wait); err != nil {
-			return err
-		}
+		t.f.notify(Notice{Reader: t.r.String(), Name: t.d.Name, Err: err, Next: "restart"})
 	}
+}
+
+func (t *transfer) again(ctx context.Context, fruitless int, err error) error {
+	wait := t.f.pause(fruitless, err)
+	t.f.notify(Notice{Reader: t.r.String(), Name: t.d.Name, Err: err, Wait: wait, Next: "retry"})
+	return t.f.sleep(ctx, wait)
 }
 
 func (t *transfer) accept() error {
@@ -77,8 +82,8 @@ func (t *transfer) accept() error {
 	return &LocalError{err}
 }
 
-// once makes one request and spools its answer. It returns how many bytes that brought.
-func (t *transfer) once(ctx context.Context) (int64, error) {
+// once makes one request and spools its answer.
+func (t *transfer) once(ctx context.Context) error {
 	req := Request{NoCache: t.noCache}
 	source, version, have := t.d.Spool.Have()
 	if !t.fresh && source == t.r.String() && version != "" && have <= t.d.Limit {
@@ -86,50 +91,51 @@ func (t *transfer) once(ctx context.Context) (int64, error) {
 	}
 	object, err := t.r.Open(ctx, t.d.Name, req)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer object.Body.Close()
 	t.contentType = object.contentType
-	if object.Size > t.d.Limit {
-		return 0, errTooLarge(t.d.Name, t.d.Limit)
-	}
-	if object.Offset == 0 || object.Offset != req.Offset {
-		if object.Offset != 0 {
-			return 0, ErrBadRange
-		}
+	switch {
+	case object.Size > t.d.Limit:
+		return tooLarge(t.d)
+	case object.Offset != 0 && object.Offset != req.Offset:
+		return ErrBadRange
+	case object.Offset == 0:
 		if err := t.d.Spool.Begin(t.r.String(), object.Version); err != nil {
-			return 0, &LocalError{err}
+			return &LocalError{err}
 		}
 	}
 	t.fresh = false // what follows may be resumed
-	brought, err := t.copy(object)
-	return brought, err
+	return t.copy(object)
 }
 
-func (t *transfer) copy(object *Object) (brought int64, err error) {
+func tooLarge(d Download) error {
+	return fmt.Errorf("%s is %w: more than %d bytes", d.Name, ErrTooLarge, d.Limit)
+}
+
+func (t *transfer) copy(object *Object) error {
 	done := object.Offset
 	t.progress(done, object.Size)
 	for {
 		n, err := object.Body.Read(t.buf)
 		if done+int64(n) > t.d.Limit {
-			return brought, errTooLarge(t.d.Name, t.d.Limit)
+			return tooLarge(t.d)
 		}
 		if n > 0 {
 			if _, werr := t.d.Spool.Write(t.buf[:n]); werr != nil {
-				return brought, &LocalError{werr}
+				return &LocalError{werr}
 			}
 			done += int64(n)
-			brought += int64(n)
+			t.furthest = max(t.furthest, done)
 			t.progress(done, object.Size)
 		}
-		if err == io.EOF {
-			if object.Size >= 0 && done < object.Size {
-				return brought, fmt.Errorf("%s: %w after %d of %d bytes", t.d.Name, ErrCut, done, object.Size)
-			}
-			return brought, nil
-		}
-		if err != nil {
-			return brought, fmt.Errorf("reading %s from %s: %w", t.d.Name, t.r, err)
+		switch {
+		case err == io.EOF && done < object.Size:
+			return fmt.Errorf("%s: %w after %d of %d bytes", t.d.Name, ErrCut, done, object.Size)
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return fmt.Errorf("reading %s from %s: %w", t.d.Name, t.r, err)
 		}
 	}
 }

@@ -1,0 +1,142 @@
+package updater
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/choria-io/go-updater/internal/exe"
+	"github.com/choria-io/go-updater/internal/swap"
+	"github.com/choria-io/go-updater/store"
+)
+
+// What can go wrong that a caller or an operator can do something about.
+// Errors wrap these; find them with [errors.Is], and get advice from [Hint].
+var (
+	// ErrBusy: another update of the same target is running. Try later.
+	ErrBusy = swap.ErrBusy
+
+	// ErrTargetMissing: there is no file at the target's path.
+	ErrTargetMissing = swap.ErrTargetMissing
+
+	// ErrNotWritable: this user may not create files in the target's folder,
+	// or in the state folder.
+	ErrNotWritable = errors.New("not writable for this user")
+
+	// ErrReadOnly: the target lies on a file system that is mounted read-only.
+	ErrReadOnly = errors.New("the file system is read-only")
+
+	// ErrNoRoom: the disk, or the user's quota, has no room for the new
+	// binary and what is needed to get there.
+	ErrNoRoom = errors.New("not enough room")
+
+	// ErrManaged: a package manager installed the target.
+	ErrManaged = errors.New("the target belongs to a package manager")
+
+	// ErrContainer: the target is part of a container's image.
+	ErrContainer = errors.New("the target is part of a container image")
+
+	// ErrUnsafeFolder: others may exchange files in the target's folder or
+	// in the state folder.
+	ErrUnsafeFolder = swap.ErrUnsafeFolder
+
+	// ErrObstructed: something that is not ours has a name that is needed.
+	ErrObstructed = swap.ErrObstructed
+
+	// ErrAttributes: capabilities or setuid and setgid bits of the target
+	// cannot be carried over by this user.
+	ErrAttributes = swap.ErrAttributes
+
+	// ErrTampered: the staged file was changed by someone else.
+	ErrTampered = swap.ErrTampered
+
+	// ErrNotDurable: the new binary is in place, but a power loss may still
+	// bring the old one back. The update is done.
+	ErrNotDurable = swap.ErrNotDurable
+
+	// ErrNoBackup: there is nothing to roll back to.
+	ErrNoBackup = swap.ErrNoBackup
+
+	// ErrRejected: what the repository serves is not what its metadata says,
+	// or is malformed.
+	ErrRejected = store.ErrRejected
+
+	// ErrSignature: a public key is set, and the release is not signed by it.
+	ErrSignature = errors.New("the release is not signed by the configured key")
+
+	// ErrHash: the binary has another checksum than its release says.
+	ErrHash = swap.ErrHash
+
+	// ErrNotExecutable and ErrOtherPlatform: the release's binary cannot run
+	// here.
+	ErrNotExecutable = exe.ErrNotExecutable
+	ErrOtherPlatform = exe.ErrOtherPlatform
+)
+
+var hints = []struct {
+	err  error
+	hint string
+}{
+	{ErrBusy, "wait until the other update has ended, then try again"},
+	{ErrTargetMissing, "check the target's path; if a backup is beside it, roll back"},
+	{ErrNotWritable, "run as the user who owns the folder, or as root"},
+	{ErrReadOnly, "remount the file system for writing, or update its image"},
+	{ErrNoRoom, "free some room, and try again; nothing was changed"},
+	{ErrManaged, "upgrade it with the package manager, or allow managed targets"},
+	{ErrContainer, "build and start a new image, or allow targets in containers"},
+	{ErrUnsafeFolder, "take the right to write from other users (chmod o-w), or move the program elsewhere"},
+	{ErrObstructed, "look at what is in the way, and move it"},
+	{ErrAttributes, "run as root, who may set owners and capabilities"},
+	{ErrTampered, "find out who writes in the target's folder"},
+	{ErrNotDurable, "the update is done; check the disk"},
+	{ErrNoBackup, "a backup is made by the first update"},
+	{ErrSignature, "check that the key belongs to this repository; if it does, do not install this release"},
+	{ErrOtherPlatform, "the release was published under the wrong os or arch; tell its publisher"},
+	{ErrNotExecutable, "the release does not hold a program for this platform; tell its publisher"},
+	{ErrHash, "try again later; if it stays so, tell the publisher"},
+	{ErrRejected, "try again later; if it stays so, tell the publisher"},
+	{store.ErrDowngrade, "use the https address that is meant"},
+	{fs.ErrNotExist, "check the repository, the version, the os and the arch"},
+}
+
+// Hint is one line on what to do about an error, empty if there is nothing to say.
+func Hint(err error) string {
+	for _, h := range hints {
+		if errors.Is(err, h.err) {
+			return h.hint
+		}
+	}
+	return ""
+}
+
+// RollbackError returns the error of a rollback that failed after an update
+// had failed: there is no program at the target's path. For other errors, and nil, it returns nil.
+//
+// On Unix an update has nothing to roll back and this is always nil. On Windows it
+// is not when a swap failed between its two steps and could not be undone; the next
+// update, or `update-repo rollback`, mends it.
+func RollbackError(err error) error {
+	var undo *swap.UndoError
+	if errors.As(err, &undo) {
+		return undo.Undo
+	}
+	return nil
+}
+
+// onDisk says what an error of the target's disk means.
+func onDisk(err error) error {
+	kind := error(nil)
+	switch {
+	case err == nil, errors.Is(err, ErrAttributes), errors.Is(err, ErrNotDurable):
+	case isNoRoom(err):
+		kind = ErrNoRoom
+	case isReadOnly(err):
+		kind = ErrReadOnly
+	case errors.Is(err, fs.ErrPermission):
+		kind = ErrNotWritable
+	}
+	if kind == nil || errors.Is(err, kind) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", kind, err)
+}

@@ -1,0 +1,88 @@
+package updater
+
+import (
+	"time"
+)
+
+// Step names a part of an update.
+type Step string
+
+// The steps, in the order in which they are reached.
+const (
+	StepPreflight Step = "preflight" // looking at the target and its folder
+	StepCheck     Step = "check"     // fetching release.json
+	StepPlan      Step = "plan"      // what will be fetched is known
+	StepFetch     Step = "fetch"     // bytes are arriving; Done, Total and Rate are set
+	StepVerify    Step = "verify"    // decoding, hashing, reading the executable's header
+	StepSwap      Step = "swap"      // making the backup and replacing the target
+	StepDone      Step = "done"
+	StepRollback  Step = "rollback"
+	StepWarning   Step = "warning" // something that does not stop the update; Err is set
+)
+
+// Event is what a function set with [OnEvent] is told.
+type Event struct {
+	Step    Step
+	Message string // for people
+
+	// For StepFetch: the file, how many of its bytes are there, its size
+	// or -1, and the bytes per second since it began.
+	File        string
+	Done, Total int64
+	Rate        float64
+
+	Err error // for StepWarning
+}
+
+func (c *Config) event(step Step, message string) {
+	if c.events != nil {
+		c.events(Event{Step: step, Message: message})
+	}
+}
+
+// warn tells both the log and the listener.
+func (c *Config) warn(err error) {
+	if c.Log != nil {
+		c.Log.Printf("warning: %v", err)
+	}
+	if c.events != nil {
+		c.events(Event{Step: StepWarning, Message: err.Error(), Err: err})
+	}
+}
+
+// progress returns a function that turns byte counts into events, at most one
+// every tenth of a second and one at the end.
+func (c *Config) progress(file string) func(done, total int64) {
+	var began, last time.Time
+	var first int64
+	return func(done, total int64) {
+		now := time.Now()
+		if began.IsZero() {
+			began, first = now, done
+		}
+		if c.events == nil || done != total && now.Sub(last) < 100*time.Millisecond {
+			return
+		}
+		last = now
+		e := Event{Step: StepFetch, Message: "fetching " + file, File: file, Done: done, Total: total}
+		if took := now.Sub(began).Seconds(); took > 0 {
+			e.Rate = float64(done-first) / took
+		}
+		c.events(e)
+	}
+}
+
+// silent is the log of those who listen to events, or to nothing.
+var silent Log = discard{}
+
+type discard struct{}
+
+func (discard) Print(...any)          {}
+func (discard) Printf(string, ...any) {}
+func (discard) Println(...any)        {}
+func (discard) Fatal(...any)          {}
+func (discard) Fatalf(string, ...any) {}
+func (discard) Fatalln(...any)        {}
+func (discard) Panic(...any)          {}
+func (discard) Panicf(string, ...any) {}
+func (discard) Panicln(...any)        {}

@@ -1,0 +1,254 @@
+package updater
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/choria-io/go-updater/internal/strictjson"
+)
+
+// Spec is what release.json says: one release for one platform.
+type Spec struct {
+	// BinaryPath is the name of the bzip2 archive beside release.json.
+	BinaryPath string `json:"binary"`
+
+	// BinaryURI is where that archive is. It is made from the repository's
+	// address, never read.
+	BinaryURI *url.URL `json:"uri,omitempty"`
+
+	// Sha256Hash is that of the uncompressed binary, 64 hex digits.
+	Sha256Hash string `json:"hash"`
+
+	// Signature is an Ed25519 signature of [Spec.SignedText], in base64.
+	Signature string `json:"signature,omitempty"`
+
+	// Size is that of the uncompressed binary in bytes, 0 where unknown.
+	Size int64 `json:"size,omitempty"`
+
+	// Artifacts are the encodings of the binary that there are. Repositories
+	// written by v0.1.0 name none.
+	Artifacts []Artifact `json:"artifacts,omitempty"`
+}
+
+// Artifact is the binary in one encoding.
+type Artifact struct {
+	File     string `json:"file"`     // its name, beside release.json
+	Encoding string `json:"encoding"` // one of the constants, or one of a later version
+	Size     int64  `json:"size"`     // of the file in bytes, 0 where unknown
+	SHA256   string `json:"sha256"`   // of the file, 64 hex digits, empty where unknown
+}
+
+// Encodings that this version decodes.
+const (
+	Zstd  = "zstd"
+	Bzip2 = "bzip2"
+	None  = "none" // the binary as it is
+)
+
+const (
+	// SpecLimit is the largest release.json in bytes that is read.
+	SpecLimit = 256 << 10
+
+	keySize       = ed25519.PublicKeySize
+	elementLimit  = 128
+	artifactLimit = 64
+	sizeLimit     = 1 << 40
+)
+
+// ParseSpec reads a release.json. Fields that it does not know are ignored;
+// everything else that is not as documented is an error that wraps [ErrRejected].
+func ParseSpec(data []byte) (*Spec, error) {
+	spec, err := parseSpec(data)
+	if err != nil {
+		return nil, fmt.Errorf("release.json is %w: %w", ErrRejected, err)
+	}
+	return spec, nil
+}
+
+func parseSpec(data []byte) (*Spec, error) {
+	if len(data) > SpecLimit {
+		return nil, fmt.Errorf("it has more than %d bytes", SpecLimit)
+	}
+	object, err := strictjson.Object(data)
+	if err != nil {
+		return nil, err
+	}
+	r := reader{object: object}
+	spec := &Spec{
+		BinaryPath: r.fileName("binary"),
+		Sha256Hash: r.hash("hash", true),
+		Signature:  r.text("signature"),
+		Size:       r.size("size"),
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	if raw, ok := object["artifacts"]; ok {
+		list, err := strictjson.Objects(raw, artifactLimit)
+		if err != nil {
+			return nil, fmt.Errorf("artifacts: %w", err)
+		}
+		for _, item := range list {
+			r := reader{object: item}
+			a := Artifact{File: r.fileName("file"), Encoding: r.text("encoding"), Size: r.size("size"), SHA256: r.hash("sha256", false)}
+			if r.err != nil {
+				return nil, fmt.Errorf("artifacts: %w", r.err)
+			}
+			spec.Artifacts = append(spec.Artifacts, a)
+		}
+	}
+	return spec, nil
+}
+
+// reader reads the members of an object, and keeps the first error.
+type reader struct {
+	object map[string]json.RawMessage
+	err    error
+}
+
+func (r *reader) fail(key string, err error) {
+	if r.err == nil && err != nil {
+		r.err = fmt.Errorf("%q: %w", key, err)
+	}
+}
+
+func (r *reader) text(key string) string {
+	raw, ok := r.object[key]
+	if !ok || string(raw) == "null" {
+		return ""
+	}
+	s, err := strictjson.String(raw)
+	r.fail(key, err)
+	return s
+}
+
+func (r *reader) fileName(key string) string {
+	name := r.text(key)
+	r.fail(key, CheckFileName(name))
+	return name
+}
+
+func (r *reader) hash(key string, required bool) string {
+	s := r.text(key)
+	if s == "" && !required {
+		return ""
+	}
+	sum, err := canonicalHash(s)
+	r.fail(key, err)
+	return sum
+}
+
+func (r *reader) size(key string) int64 {
+	raw, ok := r.object[key]
+	if !ok {
+		return 0
+	}
+	n, err := strictjson.Int(raw, sizeLimit)
+	r.fail(key, err)
+	return n
+}
+
+// canonicalHash is a SHA-256 in lower case.
+func canonicalHash(s string) (string, error) {
+	if len(s) != 64 || strings.Trim(s, "0123456789abcdefABCDEF") != "" {
+		return "", fmt.Errorf("a sha256 has 64 hex digits, %q has not", clip(s))
+	}
+	return strings.ToLower(s), nil
+}
+
+func clip(s string) string {
+	if len(s) > 100 {
+		return s[:100] + "..."
+	}
+	return s
+}
+
+// CheckFileName tells whether name may be that of a file beside release.json: a
+// plain name of at most 255 printable ASCII characters that means the same in a path and in a URL on
+// every system.
+func CheckFileName(name string) error {
+	bad := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`/\:*?"<>|%`, r) }
+	switch {
+	case name == "":
+		return errors.New("the file name is missing")
+	case len(name) > 255, strings.HasPrefix(name, "."), strings.ContainsFunc(name, bad):
+		return fmt.Errorf("%q is no plain file name", clip(name))
+	}
+	return nil
+}
+
+// checkElement tells whether a version, os or arch may become part of a path.
+func checkElement(what, value string) error {
+	bad := func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		return !letter && !strings.ContainsRune("._+~-", r)
+	}
+	switch {
+	case value == "":
+		return fmt.Errorf("no %s given", what)
+	case len(value) > elementLimit, strings.Trim(value, ".") == "", strings.ContainsFunc(value, bad):
+		return fmt.Errorf("the %s %q may only have letters, digits and . _ + ~ -, at most %d", what, clip(value), elementLimit)
+	}
+	return nil
+}
+
+// Folder is where the files of a release for a platform are in a repository.
+//
+// The error is for a version, os or arch that cannot be part of a path.
+func Folder(version, os, arch string) (string, error) {
+	for _, part := range []struct{ what, value string }{{"version", version}, {"operating system", os}, {"architecture", arch}} {
+		if err := checkElement(part.what, part.value); err != nil {
+			return "", err
+		}
+	}
+	return version + "/" + os + "/" + arch, nil
+}
+
+// SignedText is what [Spec.Signature] signs. It binds the binary to its
+// version and platform, so that no signature serves for another.
+func (s *Spec) SignedText(version, os, arch string) []byte {
+	return fmt.Appendf(nil, "go-updater release\nversion %s\nos %s\narch %s\nsize %d\nsha256 %s\n",
+		version, os, arch, s.Size, strings.ToLower(s.Sha256Hash))
+}
+
+// verify checks the signature where a key is set.
+func (s *Spec) verify(c *Config) error {
+	if len(c.PublicKey) == 0 {
+		return nil
+	}
+	signature, err := base64.StdEncoding.Strict().DecodeString(s.Signature)
+	switch {
+	case s.Signature == "":
+		return fmt.Errorf("%w: it has no signature", ErrSignature)
+	case err != nil || len(signature) != ed25519.SignatureSize:
+		return fmt.Errorf("%w: its signature is malformed", ErrSignature)
+	case s.Size <= 0:
+		return fmt.Errorf("%w: it has no size", ErrSignature)
+	case !ed25519.Verify(c.PublicKey, s.SignedText(c.Version, c.OperatingSystem, c.Architecture), signature):
+		return ErrSignature
+	}
+	return nil
+}
+
+// candidates are the artifacts that this version can decode, the cheapest first.
+func (s *Spec) candidates() []Artifact {
+	var list []Artifact
+	implied := true
+	for _, encoding := range []string{Zstd, Bzip2, None} {
+		for _, a := range s.Artifacts {
+			if a.Encoding == encoding {
+				list = append(list, a)
+				implied = implied && a.File != s.BinaryPath
+			}
+		}
+		if encoding == Bzip2 && implied {
+			list = append(list, Artifact{File: s.BinaryPath, Encoding: Bzip2})
+		}
+	}
+	return list
+}
