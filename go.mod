@@ -1,5 +1,8 @@
 module github.com/choria-io/go-updater
 
-go 1.24.0
+go 1.25
 
-require golang.org/x/sys v0.41.0
+require (
+	github.com/klauspost/compress v1.20.3
+	golang.org/x/sys v0.41.0
+)

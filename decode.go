@@ -1,0 +1,110 @@
+package updater
+
+import (
+	"compress/bzip2"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/choria-io/go-updater/internal/disk"
+)
+
+const (
+	// MaxWindow is the largest zstd window in bytes that is decoded. It bounds
+	// the memory of an update; what needs more is refused.
+	MaxWindow = 8 << 20
+
+	copyBuffer = 256 << 10
+)
+
+// decode writes what the archive holds, at most limit bytes. An archive that is
+// malformed, or holds more, is rejected; an error of out is handed on as it is.
+func decode(ctx context.Context, out io.Writer, sp *spool, encoding string, limit int64) error {
+	archive, err := sp.reader()
+	if err != nil {
+		return err
+	}
+	decoder, end, err := decoderFor(archive, encoding)
+	if err != nil {
+		return err
+	}
+	defer end()
+
+	buf := make([]byte, copyBuffer)
+	for total := int64(0); ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := decoder.Read(buf)
+		if total += int64(n); total > limit {
+			return fmt.Errorf("the binary is %w: it has more than %d bytes", ErrRejected, limit)
+		}
+		if _, werr := out.Write(buf[:n]); werr != nil {
+			return onDisk(werr)
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case sp.failed != nil:
+			return onDisk(sp.failed)
+		case err != nil:
+			return fmt.Errorf("the archive is %w: decoding %s: %w", ErrRejected, encoding, err)
+		}
+	}
+}
+
+func decoderFor(archive io.Reader, encoding string) (decoder io.Reader, end func(), err error) {
+	switch encoding {
+	case Bzip2:
+		return bzip2.NewReader(archive), func() {}, nil
+	case None:
+		return archive, func() {}, nil
+	case Zstd:
+		z, err := zstd.NewReader(archive, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(MaxWindow))
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, z.Close, nil
+	}
+	return nil, nil, fmt.Errorf("unknown encoding %q", encoding)
+}
+
+// fileSink is a sink that is not staged beside a target.
+type fileSink struct {
+	disk.File
+	hash hash.Hash
+}
+
+func (s *fileSink) Reset() error {
+	s.hash = sha256.New()
+	if err := s.Truncate(0); err != nil {
+		return err
+	}
+	_, err := s.Seek(0, io.SeekStart)
+	return err
+}
+
+func (s *fileSink) Write(p []byte) (int, error) {
+	n, err := s.File.Write(p)
+	s.hash.Write(p[:n])
+	return n, err
+}
+
+func (s *fileSink) check(sum string) error {
+	return rejectHash(hex.EncodeToString(s.hash.Sum(nil)), sum)
+}
+
+// rejectHash compares checksums of a binary. Wrong ones are rejected, so that
+// caches and mirrors are tried, and tell what v0.1.0 told.
+func rejectHash(got, want string) error {
+	if got == want {
+		return nil
+	}
+	return fmt.Errorf("downloaded file had an invalid checksum: %w: %w: sha256 is %s, not %s", ErrRejected, ErrHash, got, want)
+}

@@ -1,0 +1,201 @@
+package updater
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"path"
+	"strings"
+
+	"github.com/choria-io/go-updater/internal/disk"
+	"github.com/choria-io/go-updater/store"
+)
+
+// Downloader fetches releases. [HTTPDownloader] is the default; programs may
+// bring their own.
+type Downloader interface {
+	// Configure is called once, by [DownloadMethod], before the other two.
+	Configure(*Config) error
+
+	// FetchSpec fetches release.json of Config.Version for the configured
+	// platform.
+	FetchSpec() (*Spec, error)
+
+	// FetchBinary puts the uncompressed binary that spec describes at the
+	// path target, or at Config.TargetFile+".new". Its checksum is checked afterwards.
+	FetchBinary(spec *Spec, target string) error
+}
+
+// HTTPDownloader fetches from the configured repositories: web servers, and
+// folders too.
+type HTTPDownloader struct {
+	cfg *Config
+}
+
+// Configure tells which repositories to fetch from.
+func (h *HTTPDownloader) Configure(c *Config) error {
+	h.cfg = c
+	return nil
+}
+
+// FetchSpec fetches and checks release.json.
+func (h *HTTPDownloader) FetchSpec() (*Spec, error) {
+	if h.cfg == nil {
+		return nil, errors.New("the downloader is not configured")
+	}
+	return h.cfg.fetchSpec(context.Background())
+}
+
+// FetchBinary downloads the archive to target+".part", decodes it to target,
+// and checks the checksum. What lay at the two paths is removed.
+func (h *HTTPDownloader) FetchBinary(spec *Spec, target string) (err error) {
+	c := h.cfg
+	if c == nil {
+		return errors.New("the downloader is not configured")
+	}
+	out, err := disk.CreateFresh(c.fs, target)
+	if err != nil {
+		return err
+	}
+	sink := &fileSink{File: out}
+	defer func() {
+		if cerr := out.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			c.fs.Remove(target)
+		}
+	}()
+	sum, err := canonicalHash(spec.Sha256Hash)
+	if err != nil {
+		return err
+	}
+	sp, err := openSpool(c.fs, target+".part", "")
+	if err != nil {
+		return err
+	}
+	defer sp.remove()
+	_, err = c.fetchBinary(context.Background(), spec, sp, sink, func() error { return sink.check(sum) })
+	return err
+}
+
+func (c *Config) fetcher() (*store.Fetcher, error) {
+	f := &store.Fetcher{Notify: func(n store.Notice) {
+		next := n.Next
+		if n.Wait > 0 {
+			next = fmt.Sprintf("%s in %.1fs", next, n.Wait.Seconds())
+		}
+		c.warn(fmt.Errorf("%w; %s", n.Err, next))
+	}}
+	for _, location := range append([]string{c.SourceRepo}, c.mirrors...) {
+		r, err := store.New(location, c.http)
+		if err != nil {
+			return nil, err
+		}
+		f.Readers = append(f.Readers, r)
+	}
+	return f, nil
+}
+
+// fetchSpec fetches release.json, and believes none of it before it is checked.
+func (c *Config) fetchSpec(ctx context.Context) (*Spec, error) {
+	folder, err := Folder(c.Version, c.OperatingSystem, c.Architecture)
+	if err != nil {
+		return nil, err
+	}
+	f, err := c.fetcher()
+	if err != nil {
+		return nil, err
+	}
+	var spec *Spec
+	_, err = f.ReadFile(ctx, folder+"/release.json", SpecLimit, func(data []byte) error {
+		spec, err = ParseSpec(data)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	spec.BinaryURI = c.locate(folder, spec.BinaryPath)
+	return spec, spec.verify(c)
+}
+
+// locate is where a file of a release is, for people to read: requests are made by the store.
+func (c *Config) locate(folder, file string) *url.URL {
+	if !strings.Contains(c.SourceRepo, "://") {
+		return &url.URL{Scheme: "file", Path: path.Join(c.SourceRepo, folder, file)}
+	}
+	base, err := url.Parse(c.SourceRepo)
+	if err != nil {
+		return nil
+	}
+	return base.JoinPath(folder, file)
+}
+
+// sink is where decoded bytes go.
+type sink interface {
+	io.Writer
+	Reset() error
+}
+
+// fetchBinary downloads the first artifact that can be had and decodes it into
+// out. check has the last word on what came out. An artifact that is missing or
+// wrong gives way to the next.
+func (c *Config) fetchBinary(ctx context.Context, spec *Spec, sp *spool, out sink, check func() error) (Artifact, error) {
+	folder, err := Folder(c.Version, c.OperatingSystem, c.Architecture)
+	if err != nil {
+		return Artifact{}, err
+	}
+	f, err := c.fetcher()
+	if err != nil {
+		return Artifact{}, err
+	}
+	var failures []error
+	for i, a := range spec.candidates() {
+		if i > 0 {
+			c.warn(fmt.Errorf("%w; trying %s", failures[i-1], a.File))
+		}
+		err := c.fetchArtifact(ctx, f, folder+"/"+a.File, a, spec, sp, out, check)
+		var local *store.LocalError
+		if err == nil || ctx.Err() != nil || errors.As(err, &local) {
+			return a, err
+		}
+		failures = append(failures, err)
+	}
+	return Artifact{}, errors.Join(failures...)
+}
+
+func (c *Config) fetchArtifact(ctx context.Context, f *store.Fetcher, name string, a Artifact, spec *Spec, sp *spool, out sink, check func() error) error {
+	limit := c.maxSize
+	if a.Size > 0 {
+		limit = a.Size
+	}
+	if err := sp.expect(a); err != nil {
+		return &store.LocalError{Err: err}
+	}
+	return f.Download(ctx, store.Download{
+		Name: name, Limit: limit, Spool: sp, Progress: c.progress(a.File),
+		Accept: func() error {
+			c.event(StepVerify, "verifying "+a.File)
+			if err := sp.check(a); err != nil {
+				return err
+			}
+			if err := out.Reset(); err != nil {
+				return err
+			}
+			if err := decode(ctx, out, sp, a.Encoding, c.binaryLimit(spec)); err != nil {
+				return err
+			}
+			return check()
+		},
+	})
+}
+
+// binaryLimit is how many bytes may come out of an archive.
+func (c *Config) binaryLimit(spec *Spec) int64 {
+	if spec.Size > 0 {
+		return spec.Size
+	}
+	return c.maxSize
+}
