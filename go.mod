@@ -1,8 +1,8 @@
 module github.com/choria-io/go-updater
 
-go 1.25
+go 1.24.0
 
 require (
-	github.com/klauspost/compress v1.20.3
+	github.com/klauspost/compress v1.19.0
 	golang.org/x/sys v0.41.0
 )

@@ -1,0 +1,202 @@
+package updater
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/choria-io/go-updater/internal/exe"
+	"github.com/choria-io/go-updater/internal/swap"
+)
+
+// Plan is what an update would do. [Check] makes one; nothing is changed and
+// no binary is fetched until it is staged.
+type Plan struct {
+	Target string // the file to be replaced, symbolic links resolved
+	From   string // the current version, empty where unknown
+	To     string // the version to install
+
+	// UpToDate says that there is nothing to do, and Why how that is known.
+	UpToDate bool
+
+	// Artifact is what will be fetched first, and Why why this one. It is
+	// empty with a custom [Downloader].
+	Artifact Artifact
+	Why      string
+
+	// Fetch is how many bytes will be fetched, less what an interrupted download left;
+	// -1 where unknown.
+	Fetch int64
+
+	// Size is that of the new binary in bytes, 0 where unknown.
+	Size int64
+
+	Spec *Spec // nil when UpToDate is known from the versions alone
+
+	c       *Config
+	current string // SHA-256 of the target
+}
+
+// Check finds out what an update would do: whether there is anything to do,
+// what would be fetched and why. It changes nothing, takes no lock, and needs no right to write.
+//
+// Errors, beside those of the network: ErrTargetMissing, ErrManaged,
+// ErrContainer, ErrRejected, ErrSignature; fs.ErrNotExist where there is no
+// such release.
+func Check(ctx context.Context, opts ...Option) (*Plan, error) {
+	c, err := contextConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.begin(ctx)
+	if err != nil || p.UpToDate {
+		return p, err
+	}
+	return p, p.fill(ctx)
+}
+
+// begin makes a plan of what is known without asking the repository.
+func (c *Config) begin(ctx context.Context) (*Plan, error) {
+	target, err := resolve(c.TargetFile)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{Target: target, From: c.CurrentVersion, To: c.Version, Fetch: -1, c: c}
+	if c.CurrentVersion == c.Version {
+		p.UpToDate, p.Fetch, p.Why = true, 0, "version "+c.Version+" is running already"
+		return p, nil
+	}
+	c.event(StepPreflight, "looking at "+target)
+	return p, c.checkOwner(ctx, target)
+}
+
+// fill asks the repository.
+func (p *Plan) fill(ctx context.Context) error {
+	c := p.c
+	c.event(StepCheck, fmt.Sprintf("asking %s for version %s", c.repository(), c.Version))
+	spec, err := c.askForSpec(ctx)
+	if err != nil {
+		return fmt.Errorf("release %s not found: %w", c.Version, err)
+	}
+	if spec.Sha256Hash, err = canonicalHash(spec.Sha256Hash); err != nil {
+		return fmt.Errorf("release %s: %w: %w", c.Version, ErrRejected, err)
+	}
+	if err := spec.verify(c); err != nil {
+		return fmt.Errorf("release %s: %w", c.Version, err)
+	}
+	if len(c.PublicKey) == 0 {
+		c.Log.Printf("warning: releases are checked by checksum alone; set PublicKey() to have signatures checked")
+	}
+	p.Spec, p.Size = spec, spec.Size
+
+	p.current, err = swap.HashFile(c.fs, p.Target)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s", ErrTargetMissing, p.Target)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the target: %w", err)
+	}
+	if p.current == spec.Sha256Hash {
+		p.UpToDate, p.Fetch, p.Why = true, 0, "the target is the binary of version "+c.Version+" already"
+		return nil
+	}
+	p.choose()
+	c.event(StepPlan, fmt.Sprintf("%s, %s: %s", p.fromTo(), p.Artifact.File, p.Why))
+	return nil
+}
+
+func (p *Plan) fromTo() string {
+	if p.From == "" {
+		return "to version " + p.To
+	}
+	return "from version " + p.From + " to " + p.To
+}
+
+// choose picks the artifact and says why.
+func (p *Plan) choose() {
+	if !p.c.native() {
+		p.Why = "a custom downloader fetches it"
+		return
+	}
+	candidates := p.Spec.candidates()
+	p.Artifact = candidates[0]
+	switch {
+	case p.Artifact.Encoding == Zstd:
+		p.Why = "zstd decodes fastest"
+	case len(p.Spec.Artifacts) == 0:
+		p.Why = "the repository has only bzip2"
+	default:
+		p.Why = "there is no zstd"
+	}
+	if p.Artifact.Size > 0 {
+		p.Fetch = p.Artifact.Size - p.spooled()
+	}
+}
+
+// spooled is how many bytes of the artifact an interrupted download left.
+func (p *Plan) spooled() int64 {
+	s := &spool{fs: p.c.fs, path: p.c.spoolPath(p.Target), key: p.spoolKey()}
+	if !s.readMeta() || s.meta.File != p.Artifact.File {
+		return 0
+	}
+	info, err := p.c.fs.Lstat(s.path)
+	if err != nil || info.Size() > p.Artifact.Size {
+		return 0
+	}
+	return info.Size()
+}
+
+func (p *Plan) spoolKey() string {
+	return p.To + "/" + p.c.OperatingSystem + "/" + p.c.Architecture + "/" + p.Spec.Sha256Hash
+}
+
+func (c *Config) stateFolder(target string) string {
+	if c.stateDir != "" {
+		return c.stateDir
+	}
+	return swap.StateDir(target)
+}
+
+func (c *Config) spoolPath(target string) string {
+	return filepath.Join(c.stateFolder(target), "spool")
+}
+
+// native tells whether our own downloader does the work.
+func (c *Config) native() bool {
+	_, ok := c.Downloader.(*HTTPDownloader)
+	return ok
+}
+
+func (c *Config) askForSpec(ctx context.Context) (*Spec, error) {
+	if c.native() {
+		return c.fetchSpec(ctx)
+	}
+	return c.Downloader.FetchSpec()
+}
+
+// checkHeader refuses a binary for another platform. A target that is no executable
+// itself, a script for example, may become anything.
+func (p *Plan) checkHeader(head []byte) error {
+	current, err := p.head()
+	if err != nil {
+		return err
+	}
+	if !exe.IsExecutable(head) && !exe.IsExecutable(current) {
+		return nil
+	}
+	if err := exe.Check(head, p.c.OperatingSystem, p.c.Architecture); err != nil {
+		return fmt.Errorf("the binary of version %s is %w", p.To, err)
+	}
+	return nil
+}
+
+func (p *Plan) head() ([]byte, error) {
+	f, err := p.c.fs.Open(p.Target)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readHead(f, exe.HeaderSize)
+}

@@ -1,0 +1,111 @@
+package updater
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/choria-io/go-updater/internal/swap"
+)
+
+// Rollback makes the backup the target again; the backup stays. Of the options only those that
+// concern the target and messages matter.
+//
+// Errors: ErrNoBackup, ErrBusy, ErrHash if the backup is not the binary that
+// was backed up, ErrNotDurable, and those of the disk.
+func Rollback(ctx context.Context, opts ...Option) (*Status, error) {
+	c, target, err := targetConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s, err := swap.Open(swap.Options{
+		FS: c.fs, Target: target, StateDir: c.stateDir,
+		RenameAway: c.renameAway, AllowMissing: true, Warn: c.warn,
+	})
+	if err != nil {
+		return nil, onDisk(err)
+	}
+	defer s.Close()
+	c.event(StepRollback, "rolling "+target+" back")
+	err = s.Rollback()
+	if err != nil && !errors.Is(err, ErrNotDurable) {
+		return nil, fmt.Errorf("rolling %s back: %w", target, onDisk(err))
+	}
+	c.event(StepDone, target+" is rolled back")
+	status, serr := c.status(target)
+	return status, errors.Join(err, serr)
+}
+
+// Status is what is known about a target on this machine.
+type Status struct {
+	Target  string    `json:"target"`
+	Version string    `json:"version,omitempty"` // empty where unknown
+	SHA256  string    `json:"sha256"`
+	Size    int64     `json:"size"`             // bytes
+	Updated time.Time `json:"updated,omitzero"` // when it was last swapped
+
+	Backup        string `json:"backup,omitempty"` // its path, empty where there is none
+	BackupVersion string `json:"backup_version,omitempty"`
+	BackupSHA256  string `json:"backup_sha256,omitempty"`
+}
+
+// Inspect tells what stands at the target's path, and what it could be rolled
+// back to. It changes nothing and takes no lock.
+//
+// Errors: ErrTargetMissing, and those of the disk.
+func Inspect(ctx context.Context, opts ...Option) (*Status, error) {
+	c, target, err := targetConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return c.status(target)
+}
+
+// targetConfig is the configuration of the doors that ask no repository.
+func targetConfig(opts []Option) (*Config, string, error) {
+	c, err := newConfig(opts)
+	if err != nil {
+		return nil, "", fmt.Errorf("invalid updater configuration: %w", err)
+	}
+	if c.Log == nil {
+		c.Log = silent
+	}
+	target, err := resolve(c.TargetFile)
+	return c, target, err
+}
+
+func (c *Config) status(target string) (*Status, error) {
+	info, err := c.fs.Lstat(target)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s", ErrTargetMissing, target)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &Status{Target: target, Size: info.Size()}
+	if s.SHA256, err = swap.HashFile(c.fs, target); err != nil {
+		return nil, err
+	}
+	state, err := swap.ReadState(c.fs, c.stateFolder(target))
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		c.warn(fmt.Errorf("reading the state of %s: %w", target, err))
+	}
+	known := map[string]string{"": ""}
+	known[state.Previous.SHA256] = state.Previous.Version
+	known[state.Installed.SHA256] = state.Installed.Version
+	s.Version, s.Updated = known[s.SHA256], state.Time
+
+	backup := swap.Backup(target)
+	if sum, err := swap.HashFile(c.fs, backup); err == nil {
+		s.Backup, s.BackupSHA256, s.BackupVersion = backup, sum, known[sum]
+	}
+	return s, nil
+}
