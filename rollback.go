@@ -38,7 +38,11 @@ func Rollback(ctx context.Context, opts ...Option) (*Status, error) {
 	}
 	c.event(StepDone, target+" is rolled back")
 	status, serr := c.status(target)
-	return status, errors.Join(err, serr)
+	if serr != nil {
+		c.warn(serr) // of what is done already
+		status = &Status{Target: target}
+	}
+	return status, err
 }
 
 // Status is what is known about a target on this machine.

@@ -38,14 +38,18 @@ func (s *Swap) State() State { return s.state }
 
 func (s *Swap) statePath() string { return filepath.Join(s.stateDir, "state.json") }
 
-// readState reads state.json. State that cannot be read, or that a later
-// version wrote, is put aside and reported: an update must not fail for it.
+// readState reads state.json. An update must not fail for it: what cannot be
+// read is reported, and what makes no sense, or a later version wrote, is put aside.
 func (s *Swap) readState() State {
 	state, err := ReadState(s.fs, s.stateDir)
 	if err == nil {
 		return state
 	}
 	path := s.statePath()
+	if !errors.Is(err, errState) {
+		s.warn(fmt.Errorf("going on without %s: %w", path, err))
+		return State{}
+	}
 	s.warn(fmt.Errorf("going on without %s, kept as %s: %w", path, path+".unreadable", err))
 	if err := s.fs.Rename(path, path+".unreadable"); err != nil {
 		s.warn(fmt.Errorf("putting %s aside: %w", path, err))
@@ -70,16 +74,19 @@ func ReadState(fsys disk.FS, stateDir string) (State, error) {
 	return parseState(data)
 }
 
+// errState: the state was read, and is none that this program knows.
+var errState = errors.New("invalid state")
+
 func parseState(data []byte) (State, error) {
 	if len(data) > stateLimit {
-		return State{}, fmt.Errorf("state of more than %d bytes", stateLimit)
+		return State{}, fmt.Errorf("%w: more than %d bytes", errState, stateLimit)
 	}
 	var state State
 	if err := json.Unmarshal(data, &state); err != nil {
-		return State{}, fmt.Errorf("state is no valid JSON: %w", err)
+		return State{}, fmt.Errorf("%w: %w", errState, err)
 	}
 	if state.Format != stateFormat {
-		return State{}, fmt.Errorf("state has format %d, this program knows %d", state.Format, stateFormat)
+		return State{}, fmt.Errorf("%w: format %d, this program knows %d", errState, state.Format, stateFormat)
 	}
 	return state, nil
 }

@@ -160,6 +160,15 @@ type Crash struct {
 
 const subsetLimit = 7 // pending changes of which all subsets are tried
 
+// Changes tells whether the operation may change what a power loss leaves.
+func (op Op) Changes() bool {
+	switch op.Kind {
+	case "create", "openlock", "mkdir", "write", "truncate", "chmod", "sync", "link", "rename", "remove", "syncdir":
+		return true
+	}
+	return false
+}
+
 // Crashes are the states that a power loss may leave now, without duplicates.
 func (m *Model) Crashes() []Crash {
 	var all []Crash
@@ -187,7 +196,7 @@ func (m *Model) Crashes() []Crash {
 	}
 	seen := map[string]bool{}
 	return slices.DeleteFunc(all, func(c Crash) bool {
-		key := c.fingerprint()
+		key := c.Key()
 		dup := seen[key]
 		seen[key] = true
 		return dup
@@ -204,7 +213,8 @@ func (c Crash) content(n *node) ([]byte, fs.FileMode) {
 	return n.safeData, n.safeMode
 }
 
-func (c Crash) fingerprint() string {
+// Key is the same for states that hold the same.
+func (c Crash) Key() string {
 	var b strings.Builder
 	for _, path := range slices.Sorted(maps.Keys(c.files)) {
 		data, mode := c.content(c.files[path])

@@ -1,0 +1,351 @@
+package updater
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/choria-io/go-updater/internal/disk"
+	"github.com/choria-io/go-updater/internal/disk/disktest"
+	"github.com/choria-io/go-updater/internal/swap"
+)
+
+var timeZero time.Time
+
+// faultChild names the variable that makes the test binary a program which
+// updates a target and is killed on the way.
+const faultChild = "UPDATER_FAULT_CHILD"
+
+// scenario is one action under one strategy.
+type scenario struct {
+	action string // "update", or "rollback" of an update
+	away   bool
+}
+
+var scenarios = []scenario{{"update", false}, {"rollback", false}, {"update", true}, {"rollback", true}}
+
+func (s scenario) String() string {
+	if s.away {
+		return s.action + ", rename-away"
+	}
+	return s.action + ", one rename"
+}
+
+// want is what stands at the target before and after.
+func (s scenario) want(t testing.TB) (before, after []byte) {
+	old, new := buildPrograms(t)
+	if s.action == "rollback" {
+		return new, old
+	}
+	return old, new
+}
+
+// prepare makes a folder with the state before the action.
+func (s scenario) prepare(t testing.TB, url string) string {
+	old, _ := buildPrograms(t)
+	target := install(t, old)
+	if s.action == "rollback" {
+		if err := (scenario{"update", s.away}).run(disk.OS, url, target); err != nil {
+			t.Fatalf("preparing the rollback: %v", err)
+		}
+	}
+	return target
+}
+
+// run performs the action on a given disk.
+func (s scenario) run(fsys disk.FS, url, target string) error {
+	opts := []Option{
+		SourceRepo(url), Version("1.2.3"), TargetFile(target), OS(runtime.GOOS), Arch(runtime.GOARCH),
+		AllowContainer(),
+		func(c *Config) error { c.fs, c.renameAway = fsys, s.away; return nil },
+	}
+	if s.action == "rollback" {
+		_, err := Rollback(context.Background(), opts...)
+		return err
+	}
+	_, err := ApplyContext(context.Background(), opts...)
+	return err
+}
+
+// faultRepo serves version 1.2.3 for this platform.
+func faultRepo(t testing.TB) string {
+	_, new := buildPrograms(t)
+	r := newRepo(t)
+	r.publish(t, new, nil)
+	for name, data := range r.files {
+		file := strings.TrimPrefix(name, testFolder)
+		r.files["1.2.3/"+runtime.GOOS+"/"+runtime.GOARCH+"/"+file] = data
+	}
+	return r.URL
+}
+
+// count runs the scenario without a fault, and counts its operations.
+func (s scenario) count(t testing.TB, url string) int {
+	var n atomic.Int64
+	fsys := disktest.Wrap(disk.OS, disktest.Hooks{Before: func(disktest.Op) error { n.Add(1); return nil }})
+	if err := s.run(fsys, url, s.prepare(t, url)); err != nil {
+		t.Fatalf("%v without a fault: %v", s, err)
+	}
+	return int(n.Load())
+}
+
+// checkAfter checks the target after a fault, reruns the action and checks again.
+// gone says that the target may be missing until then.
+func (s scenario) checkAfter(t *testing.T, what, url, target string, faulted error, gone bool) {
+	t.Helper()
+	before, after := s.want(t)
+	data, err := os.ReadFile(target)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && gone:
+	case err != nil:
+		t.Fatalf("%v, %s: %v (the action said: %v)", s, what, err, faulted)
+	case !bytes.Equal(data, before) && !bytes.Equal(data, after):
+		t.Fatalf("%v, %s: the target is neither old nor new but %d bytes", s, what, len(data))
+	default:
+		s.checkWhole(t, what, target)
+	}
+	if err := s.run(disk.OS, url, target); err != nil {
+		t.Fatalf("%v, %s: rerun: %v", s, what, err)
+	}
+	if !bytes.Equal(read(t, target), after) {
+		t.Fatalf("%v, %s: after the rerun the target is not what it should be", s, what)
+	}
+	s.checkWhole(t, what+", rerun", target)
+	checkClean(t, fmt.Sprintf("%v, %s", s, what), target)
+}
+
+func (s scenario) checkWhole(t *testing.T, what, target string) {
+	t.Helper()
+	info, err := os.Lstat(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS != "windows" && info.Mode() != 0o751 {
+		t.Fatalf("%v, %s: the target has mode %v", s, what, info.Mode())
+	}
+	if out := runs(t, target); out != "old" && out != "new" {
+		t.Fatalf("%v, %s: the target says %q", s, what, out)
+	}
+}
+
+// checkClean makes sure that no temporary file is left.
+func checkClean(t *testing.T, what, target string) {
+	t.Helper()
+	for folder, allowed := range map[string]string{
+		filepath.Dir(target):  " " + filepath.Base(target) + " " + filepath.Base(target) + ".backup ." + filepath.Base(target) + ".updater ",
+		swap.StateDir(target): " lock state.json ",
+	} {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if !strings.Contains(allowed, " "+e.Name()+" ") {
+				t.Errorf("%s: %s is left", what, filepath.Join(folder, e.Name()))
+			}
+		}
+	}
+}
+
+// TestFaultErrors fails each operation in turn, alone and with all later ones.
+func TestFaultErrors(t *testing.T) {
+	url := faultRepo(t)
+	each(t, func(t *testing.T, s scenario) {
+		n, points := s.count(t, url), 0
+		for at := 1; at <= n; at++ {
+			for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EIO, syscall.EACCES} {
+				for _, rest := range []bool{false, true} {
+					s.failAt(t, url, at, errno, rest)
+					points++
+				}
+			}
+		}
+		fmt.Printf("fault test: %v: %d operations, %d points of failure, 0 failures\n", s, n, points)
+	})
+}
+
+// each runs a test for all scenarios side by side.
+func each(t *testing.T, test func(*testing.T, scenario)) {
+	for _, s := range scenarios {
+		t.Run(s.String(), func(t *testing.T) {
+			t.Parallel()
+			test(t, s)
+		})
+	}
+}
+
+func (s scenario) failAt(t *testing.T, url string, at int, errno syscall.Errno, rest bool) {
+	target := s.prepare(t, url)
+	what := ""
+	fsys := disktest.Wrap(disk.OS, disktest.Hooks{Before: func(op disktest.Op) error {
+		if op.N == at {
+			what = fmt.Sprintf("%v at operation %d (%s %s), all later: %v", errno, at, op.Kind, filepath.Base(op.Path), rest)
+		}
+		if op.N == at || rest && op.N > at {
+			return errno
+		}
+		return nil
+	}})
+	err := s.run(fsys, url, target)
+	before, after := s.want(t)
+	gone := RollbackError(err) != nil
+	if gone && !s.away {
+		t.Fatalf("%v, %s: one rename has nothing to undo: %v", s, what, err)
+	}
+	if !gone {
+		want := before
+		if err == nil || errors.Is(err, ErrNotDurable) {
+			want = after
+		}
+		if !bytes.Equal(read(t, target), want) {
+			t.Fatalf("%v, %s: the target is not what the action says: %v", s, what, err)
+		}
+	}
+	if !rest && err != nil && !gone {
+		s.checkTemps(t, what, target)
+	}
+	s.checkAfter(t, what, url, target, err, gone)
+}
+
+// checkTemps makes sure that a single failure leaves no temporary file in the target's folder, unless
+// it was the removal that failed.
+func (s scenario) checkTemps(t *testing.T, what, target string) {
+	t.Helper()
+	if strings.Contains(what, "(remove") || strings.Contains(what, "(syncdir") {
+		return
+	}
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(target), ".*.updater-*"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("%v, %s: left %v %v", s, what, left, err)
+	}
+}
+
+// TestFaultKill kills a process that updates at each operation in turn.
+func TestFaultKill(t *testing.T) {
+	url := faultRepo(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	each(t, func(t *testing.T, s scenario) {
+		n := s.count(t, url)
+		for at := 1; at <= n; at++ {
+			target := s.prepare(t, url)
+			cmd := exec.Command(self)
+			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s|%v|%d|%s|%s", faultChild, s.action, s.away, at, url, target))
+			out, err := cmd.CombinedOutput()
+			if err == nil || len(out) != 0 {
+				t.Fatalf("%v, killed at %d: the child was not killed: %v %s", s, at, err, out)
+			}
+			s.checkAfter(t, fmt.Sprintf("killed at operation %d", at), url, target, nil, s.away)
+		}
+		fmt.Printf("fault test: %v: killed at each of %d operations, 0 failures\n", s, n)
+	})
+}
+
+// runFaultChild is what the child does.
+func runFaultChild() {
+	args := strings.Split(os.Getenv(faultChild), "|")
+	at, _ := strconv.Atoi(args[2])
+	fsys := disktest.Wrap(disk.OS, disktest.Hooks{Before: func(op disktest.Op) error {
+		if op.N == at {
+			p, err := os.FindProcess(os.Getpid())
+			if err == nil {
+				p.Kill()
+			}
+			select {}
+		}
+		return nil
+	}})
+	err := (scenario{args[0], args[1] == "true"}).run(fsys, args[3], args[4])
+	fmt.Println("survived:", err)
+}
+
+// TestFaultPowerLoss looks, after each operation, at everything that a power
+// loss may leave, and goes on from there.
+func TestFaultPowerLoss(t *testing.T) {
+	url := faultRepo(t)
+	each(t, func(t *testing.T, s scenario) { s.losePower(t, url) })
+}
+
+func (s scenario) losePower(t *testing.T, url string) {
+	target := s.prepare(t, url)
+	folder := filepath.Dir(target)
+	model, err := disktest.NewModel(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	points, states := 0, map[string]bool{}
+	look := func(what string, done bool) {
+		for _, crash := range model.Crashes() {
+			points++
+			what := what + ": " + crash.What
+			s.checkCrash(t, what, crash, target, done)
+			if key := crash.Key(); !states[key] {
+				states[key] = true
+				s.goOn(t, what, url, crash, folder)
+			}
+		}
+	}
+	fsys := disktest.Wrap(disk.OS, disktest.Hooks{After: func(op disktest.Op) {
+		model.Apply(op)
+		if op.Changes() {
+			look(fmt.Sprintf("operation %d (%s %s)", op.N, op.Kind, filepath.Base(op.Path)), false)
+		}
+	}})
+	if err := s.run(fsys, url, target); err != nil {
+		t.Fatal(err)
+	}
+	look("after success", true)
+	fmt.Printf("fault test: %v: %d states after a power loss, %d of them different and continued, 0 failures\n", s, points, len(states))
+}
+
+func (s scenario) checkCrash(t *testing.T, what string, crash disktest.Crash, target string, done bool) {
+	t.Helper()
+	before, after := s.want(t)
+	data, mode, ok := crash.File(target)
+	switch {
+	case !ok && s.away && !done:
+	case !ok:
+		t.Fatalf("%v, %s: no target", s, what)
+	case done && !bytes.Equal(data, after):
+		t.Fatalf("%v, %s: success was reported and is lost", s, what)
+	case !bytes.Equal(data, before) && !bytes.Equal(data, after):
+		t.Fatalf("%v, %s: the target has %d other bytes", s, what, len(data))
+	case mode.Perm() != 0o751:
+		t.Fatalf("%v, %s: the target has mode %v", s, what, mode)
+	}
+}
+
+// goOn makes the state real in another folder and reruns the action there.
+func (s scenario) goOn(t *testing.T, what, url string, crash disktest.Crash, folder string) {
+	t.Helper()
+	to, err := os.MkdirTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := crash.WriteTo(folder, to); err != nil {
+		t.Fatal(err)
+	}
+	target := filepath.Join(to, "tool")
+	if runtime.GOOS == "windows" {
+		target += ".exe"
+	}
+	if _, err := os.Stat(swap.Backup(target)); s.action == "rollback" && err != nil {
+		t.Fatalf("%v, %s: the backup is gone", s, what)
+	}
+	s.checkAfter(t, what, url, target, nil, s.away)
+	os.RemoveAll(to)
+}
