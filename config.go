@@ -56,6 +56,7 @@ type Config struct {
 	events         func(Event)
 	stateDir       string
 	maxSize        int64
+	attempts       int
 	allowManaged   bool
 	allowContainer bool
 
@@ -234,6 +235,18 @@ func MaxSize(bytes int64) Option {
 			return fmt.Errorf("a maximal size of %d bytes leaves room for nothing", bytes)
 		}
 		c.maxSize = bytes
+		return nil
+	}
+}
+
+// Attempts sets how many tries in a row may bring nothing before a repository
+// is given up; 5 by default.
+func Attempts(n int) Option {
+	return func(c *Config) error {
+		if n < 1 {
+			return fmt.Errorf("%d attempts fetch nothing", n)
+		}
+		c.attempts = n
 		return nil
 	}
 }

@@ -82,7 +82,7 @@ func (h *HTTPDownloader) FetchBinary(spec *Spec, target string) (err error) {
 }
 
 func (c *Config) fetcher() (*store.Fetcher, error) {
-	f := &store.Fetcher{Notify: func(n store.Notice) {
+	f := &store.Fetcher{Attempts: c.attempts, Notify: func(n store.Notice) {
 		next := n.Next
 		if n.Wait > 0 {
 			next = fmt.Sprintf("%s in %.1fs", next, n.Wait.Seconds())

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,7 +14,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -78,6 +81,14 @@ func buildPrograms(t testing.TB) (old, new []byte) {
 func runs(t testing.TB, path string) string {
 	t.Helper()
 	out, err := exec.Command(path).CombinedOutput()
+	for range 50 {
+		// Another test forked while the file was open for writing (golang.org/issue/22315).
+		if !errors.Is(err, syscall.ETXTBSY) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+		out, err = exec.Command(path).CombinedOutput()
+	}
 	if err != nil {
 		t.Errorf("running %s: %v", path, err)
 	}

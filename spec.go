@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"strings"
 
+	"github.com/choria-io/go-updater/internal/exe"
 	"github.com/choria-io/go-updater/internal/strictjson"
 )
 
@@ -207,6 +209,22 @@ func Folder(version, os, arch string) (string, error) {
 		}
 	}
 	return version + "/" + os + "/" + arch, nil
+}
+
+// CheckPlatform reads the header of an executable and tells whether it may run
+// on a platform, for those who publish.
+//
+// Errors: ErrNotExecutable, ErrOtherPlatform, one that names the valid values
+// for an unknown os or arch, and r's.
+func CheckPlatform(r io.ReaderAt, os, arch string) error {
+	if err := exe.Known(os, arch); err != nil {
+		return err
+	}
+	head, err := readHead(io.NewSectionReader(r, 0, exe.HeaderSize), exe.HeaderSize)
+	if err != nil {
+		return err
+	}
+	return exe.Check(head, os, arch)
 }
 
 // SignedText is what [Spec.Signature] signs. It binds the binary to its

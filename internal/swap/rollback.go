@@ -54,7 +54,11 @@ func (s *Swap) rollback() error {
 		if err != nil {
 			return err
 		}
-		return s.exchange(away)
+		err = s.exchange(away)
+		if err == nil || errors.Is(err, ErrNotDurable) {
+			s.fs.Remove(away) // if it is running, a later Open does it
+		}
+		return err
 	}
 	if err := s.fs.Rename(s.tempName(), s.target); err != nil {
 		return fmt.Errorf("putting the backup in place: %w", err)

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	updater "github.com/choria-io/go-updater"
+)
+
+func applyCommand() *cobra.Command {
+	var p platform
+	var key, current string
+	var mirrors []string
+	var asJSON, managed, container bool
+	c := &cobra.Command{
+		Use: "apply REPOSITORY TARGET", Short: "Update a program that does not embed the library",
+		Example: "  update-repo apply https://repo.example.net/updater /usr/local/bin/tool --version 1.2.3",
+		Args:    needArgs(2, "the repository or the target"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := p.check(); err != nil {
+				return err
+			}
+			public, err := parsePublicKey(key)
+			if err != nil {
+				return err
+			}
+			opts := []updater.Option{
+				updater.SourceRepo(args[0]), updater.TargetFile(args[1]), updater.Version(p.version),
+				updater.OS(p.os), updater.Arch(p.arch), updater.PublicKey(public),
+				updater.CurrentVersion(current), updater.Mirrors(mirrors...), updater.OnEvent(progress(c)),
+			}
+			if managed {
+				opts = append(opts, updater.AllowManaged())
+			}
+			if container {
+				opts = append(opts, updater.AllowContainer())
+			}
+			result, err := updater.ApplyContext(c.Context(), opts...)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), map[string]any{
+					"target": result.Target, "version": result.To, "applied": result.Applied,
+					"backup": result.Backup, "why": result.Why,
+				})
+			}
+			if result.Applied {
+				fmt.Fprintf(c.OutOrStdout(), "%s is version %s\n", result.Target, result.To)
+			} else {
+				fmt.Fprintf(c.OutOrStdout(), "nothing to do: %s\n", result.Why)
+			}
+			return nil
+		},
+	}
+	p.flags(c)
+	c.Flags().Lookup("os").DefValue, p.os = runtime.GOOS, runtime.GOOS
+	c.Flags().Lookup("arch").DefValue, p.arch = runtime.GOARCH, runtime.GOARCH
+	jsonFlag(c, &asJSON)
+	c.Flags().StringVar(&key, "public-key", "", "install only what this key signed, in hex")
+	c.Flags().StringVar(&current, "current", "", "the version that is installed")
+	c.Flags().StringSliceVar(&mirrors, "mirror", nil, "another repository with the same content")
+	c.Flags().BoolVar(&managed, "allow-managed", false, "replace a target that a package manager installed")
+	c.Flags().BoolVar(&container, "allow-container", false, "replace a target that is part of a container image")
+	return c
+}
+
+// progress draws a line on a terminal; elsewhere only warnings are told.
+func progress(c *cobra.Command) func(updater.Event) {
+	w := c.ErrOrStderr()
+	f, ok := w.(interface{ Fd() uintptr })
+	terminal := ok && term.IsTerminal(int(f.Fd()))
+	return func(e updater.Event) {
+		switch {
+		case e.Step == updater.StepWarning:
+			fmt.Fprintf(w, "warning: %v\n", e.Err)
+		case terminal && e.Step == updater.StepFetch && e.Total > 0:
+			filled := int(30 * e.Done / e.Total)
+			fmt.Fprintf(w, "\r[%-30s] %3d%% %8.1f kB/s", strings.Repeat("=", filled), 100*e.Done/e.Total, e.Rate/1000)
+			if e.Done == e.Total {
+				fmt.Fprintln(w)
+			}
+		}
+	}
+}
+
+func rollbackCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "rollback TARGET", Short: "Make the backup the target again", Args: needArgs(1, "the target"),
+		RunE: func(c *cobra.Command, args []string) error {
+			status, err := updater.Rollback(c.Context(), updater.TargetFile(args[0]), updater.OnEvent(progress(c)))
+			if err != nil {
+				return err
+			}
+			return printStatus(c, status, asJSON)
+		},
+	}
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+func statusCommand() *cobra.Command {
+	var asJSON bool
+	var p platform
+	c := &cobra.Command{
+		Use: "status [REPOSITORY] TARGET", Short: "Tell what is installed, and whether a version would change it",
+		Args: needArgs(1, "the target"),
+		RunE: func(c *cobra.Command, args []string) error {
+			target := args[len(args)-1]
+			status, err := updater.Inspect(c.Context(), updater.TargetFile(target), updater.OnEvent(progress(c)))
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				return printStatus(c, status, asJSON)
+			}
+			if err := p.check(); err != nil {
+				return err
+			}
+			plan, err := updater.Check(c.Context(), updater.SourceRepo(args[0]), updater.TargetFile(target),
+				updater.Version(p.version), updater.OS(p.os), updater.Arch(p.arch),
+				updater.AllowManaged(), updater.AllowContainer())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), map[string]any{
+					"status": status, "version": plan.To, "up_to_date": plan.UpToDate, "fetch": plan.Fetch, "why": plan.Why,
+				})
+			}
+			if err := printStatus(c, status, false); err != nil {
+				return err
+			}
+			if plan.UpToDate {
+				fmt.Fprintf(c.OutOrStdout(), "up to date: %s\n", plan.Why)
+			} else {
+				fmt.Fprintf(c.OutOrStdout(), "version %s can be installed: %d bytes, %s\n", plan.To, plan.Fetch, plan.Why)
+			}
+			return nil
+		},
+	}
+	p.flags(c)
+	p.os, p.arch = runtime.GOOS, runtime.GOARCH
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+func printStatus(c *cobra.Command, s *updater.Status, asJSON bool) error {
+	w := c.OutOrStdout()
+	if asJSON {
+		return printJSON(w, s)
+	}
+	orUnknown := func(v string) string {
+		if v == "" {
+			return "unknown"
+		}
+		return v
+	}
+	fmt.Fprintf(w, "target:  %s\nversion: %s\nsha256:  %s\n", s.Target, orUnknown(s.Version), s.SHA256)
+	if s.Backup == "" {
+		_, err := fmt.Fprintln(w, "backup:  none")
+		return err
+	}
+	_, err := fmt.Fprintf(w, "backup:  %s (version %s)\n", s.Backup, orUnknown(s.BackupVersion))
+	return err
+}

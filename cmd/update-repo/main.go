@@ -1,0 +1,131 @@
+// Command update-repo makes and keeps update repositories, and updates
+// programs that do not embed the library.
+//
+// Exit codes: 0 done; 1 failed; 2 wrong usage; 3 busy, try again later;
+// 4 `verify` found damage.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	updater "github.com/choria-io/go-updater"
+)
+
+var errDamaged = errors.New("the repository is damaged")
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main with everything as arguments.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(withAdd(root, args))
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(stderr, "error: %v\n", err)
+	if hint := hintFor(err); hint != "" {
+		fmt.Fprintf(stderr, "hint: %s\n", hint)
+	}
+	var usage usageError
+	switch {
+	case errors.As(err, &usage):
+		return 2
+	case errors.Is(err, updater.ErrBusy):
+		return 3
+	case errors.Is(err, errDamaged):
+		return 4
+	}
+	return 1
+}
+
+// withAdd makes `update-repo FILE --arch ...` short for `update-repo add FILE --arch ...`.
+func withAdd(root *cobra.Command, args []string) []string {
+	if len(args) == 0 {
+		return args
+	}
+	for _, a := range args {
+		if a == "-h" || a == "--help" {
+			return args
+		}
+	}
+	first := args[0]
+	if strings.HasPrefix(first, "__complete") || first == "help" || first == "completion" {
+		return args
+	}
+	for _, c := range root.Commands() {
+		if c.Name() == first {
+			return args
+		}
+	}
+	return append([]string{"add"}, args...)
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "update-repo",
+		Short: "Make and keep update repositories of plain files",
+		Long: "update-repo makes and keeps repositories from which programs update themselves.\n" +
+			"`update-repo FILE --version V --os OS --arch ARCH` is short for `update-repo add FILE ...`.\n\n" +
+			"Exit codes: 0 done, 1 failed, 2 wrong usage, 3 busy (try later), 4 damage found by verify.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(addCommand(), listCommand(), verifyCommand(), removeCommand(), serveCommand(),
+		keygenCommand(), applyCommand(), rollbackCommand(), statusCommand())
+	return root
+}
+
+func hintFor(err error) string {
+	var usage usageError
+	if errors.As(err, &usage) {
+		return "see update-repo help"
+	}
+	if h := publisherHint(err); h != "" {
+		return h
+	}
+	return updater.Hint(err)
+}
+
+// printJSON writes data for programs.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func needArgs(n int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) < n {
+			return usageError{fmt.Errorf("%s is missing", what)}
+		}
+		return nil
+	}
+}
+
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+	}
+	return nil
+}

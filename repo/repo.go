@@ -1,0 +1,164 @@
+// Package repo makes and keeps update repositories: the publisher's side of
+// package updater. The command update-repo is a thin layer over it.
+//
+// A repository is a [store.Store] of immutable files:
+//
+//	VERSION/OS/ARCH/NAME.bz2
+//	VERSION/OS/ARCH/NAME.zst
+//	VERSION/OS/ARCH/release.json   written last, it makes the release visible
+package repo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	updater "github.com/choria-io/go-updater"
+	"github.com/choria-io/go-updater/store"
+)
+
+// Repo is an update repository.
+type Repo struct {
+	store store.Store
+}
+
+// Open returns the repository in a store. An empty store is an empty repository.
+func Open(s store.Store) *Repo { return &Repo{store: s} }
+
+const specName = "release.json"
+
+// Release is one version for one platform.
+type Release struct {
+	Version string        `json:"version"`
+	OS      string        `json:"os"`
+	Arch    string        `json:"arch"`
+	Spec    *updater.Spec `json:"release,omitempty"`
+	Err     string        `json:"error,omitempty"` // why release.json could not be read
+}
+
+func (r Release) String() string { return r.Version + " for " + r.OS + "/" + r.Arch }
+
+// List returns all releases, sorted by path. A release whose release.json is
+// malformed is listed with its error.
+func (r *Repo) List(ctx context.Context) ([]Release, error) {
+	entries, err := r.store.List(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	var list []Release
+	for _, e := range entries {
+		parts := strings.Split(e.Name, "/")
+		if len(parts) != 4 || parts[3] != specName {
+			continue
+		}
+		release := Release{Version: parts[0], OS: parts[1], Arch: parts[2]}
+		if _, err := updater.Folder(parts[0], parts[1], parts[2]); err != nil {
+			continue
+		}
+		release.Spec, err = r.spec(ctx, e.Name)
+		if err != nil {
+			release.Err = err.Error()
+		}
+		list = append(list, release)
+	}
+	return list, nil
+}
+
+func (r *Repo) spec(ctx context.Context, name string) (*updater.Spec, error) {
+	f := store.Fetcher{Readers: []store.Reader{r.store}, Attempts: 1}
+	data, err := f.ReadFile(ctx, name, updater.SpecLimit, nil)
+	if err != nil {
+		return nil, err
+	}
+	return updater.ParseSpec(data)
+}
+
+// Remove removes a release, release.json first, so that no reader is sent to
+// files that are gone. It returns how many files that were.
+func (r *Repo) Remove(ctx context.Context, version, goos, arch string) (int, error) {
+	folder, err := updater.Folder(version, goos, arch)
+	if err != nil {
+		return 0, err
+	}
+	entries, err := r.store.List(ctx, folder+"/")
+	if err != nil {
+		return 0, err
+	}
+	if len(entries) == 0 {
+		return 0, fmt.Errorf("there is no release %s for %s/%s in %s", version, goos, arch, r.store)
+	}
+	if err := r.store.Delete(ctx, folder+"/"+specName); err != nil {
+		return 0, err
+	}
+	for _, e := range entries {
+		if err := r.store.Delete(ctx, e.Name); err != nil {
+			return 0, err
+		}
+	}
+	return len(entries), nil
+}
+
+// Verify fetches every artifact of a release from location with the client
+// that programs embed, and so re-hashes and decodes it. It returns one error
+// for each artifact that is not as release.json says.
+//
+// key may be nil; with it, the release's signature is checked.
+func Verify(ctx context.Context, location string, r Release, key []byte) error {
+	folder, err := os.MkdirTemp("", "update-repo")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	d := &updater.HTTPDownloader{}
+	spec, err := updater.FetchSpec(
+		updater.SourceRepo(location), updater.Version(r.Version), updater.OS(r.OS), updater.Arch(r.Arch),
+		updater.TargetFile(filepath.Join(folder, "binary")), updater.PublicKey(key),
+		updater.DownloadMethod(d), updater.Attempts(1))
+	if err != nil {
+		return err
+	}
+	var failures []error
+	artifacts := spec.Artifacts
+	if len(artifacts) == 0 {
+		artifacts = []updater.Artifact{{File: spec.BinaryPath, Encoding: updater.Bzip2}}
+	}
+	for _, a := range artifacts {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if a.Encoding != updater.Zstd && a.Encoding != updater.Bzip2 && a.Encoding != updater.None {
+			continue // of a later version
+		}
+		one := *spec
+		one.BinaryPath, one.Artifacts = a.File, []updater.Artifact{a}
+		if err := d.FetchBinary(&one, filepath.Join(folder, "binary")); err != nil {
+			failures = append(failures, fmt.Errorf("%s: %s: %w", r, a.File, err))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+func (r *Repo) putSpec(ctx context.Context, folder string, spec *updater.Spec) error {
+	data, err := json.MarshalIndent(spec, "", "  ")
+	if err != nil {
+		return err
+	}
+	return r.store.Put(ctx, folder+"/"+specName, strings.NewReader(string(data)+"\n"))
+}
+
+// open opens a file of the repository, nil if there is none.
+func (r *Repo) open(ctx context.Context, name string) (io.ReadCloser, error) {
+	object, err := r.store.Open(ctx, name, store.Request{})
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return object.Body, nil
+}
