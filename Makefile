@@ -1,0 +1,44 @@
+SHELL = bash
+.SHELLFLAGS = -o pipefail -c
+
+# make quickstart   two versions of a small program, published, served, updated, rolled back
+# make test         everything that a change must pass
+# make fuzz         the fuzz targets, for FUZZTIME each
+
+MODULES  = . repo cmd/update-repo
+FUZZTIME = 5s
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: quickstart test vet unit fault staticcheck fuzz tidy
+
+quickstart:
+	@sh examples/quickstart/run.sh
+
+test: vet tidy unit fault fuzz staticcheck
+
+vet:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt"; exit 1; }
+	@for m in $(MODULES); do for os in linux darwin windows freebsd; do for arch in amd64 arm64; do \
+	  echo "vet $$m $$os/$$arch"; \
+	  (cd $$m && CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build ./... && CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go vet ./...) || exit 1; \
+	done; done; done
+
+# The client's module needs no other of ours, and its go.mod is tidy.
+tidy:
+	GOWORK=off go mod tidy -diff
+	GOWORK=off go build ./...
+
+unit:
+	@for m in $(MODULES); do (cd $$m && go test -race -skip '^TestFault' ./...) || exit 1; done
+
+# Without -race, which makes the thousands of updates slow and finds nothing more in them.
+fault:
+	go test -v -count=1 -timeout 15m -run '^TestFault' . | grep -E '^(fault test|---|\s+fault_test|ok|FAIL)'
+
+fuzz:
+	go test -run '^$$' -fuzz FuzzParseSpec -fuzztime $(FUZZTIME) .
+	go test -run '^$$' -fuzz FuzzObject -fuzztime $(FUZZTIME) ./internal/strictjson
+	go test -run '^$$' -fuzz FuzzCheck -fuzztime $(FUZZTIME) ./internal/exe
+
+staticcheck:
+	@for m in $(MODULES); do (cd $$m && go run $(STATICCHECK) ./...) || exit 1; done
