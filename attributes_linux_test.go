@@ -1,0 +1,95 @@
+package updater
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Mode, owner, extended attributes and capabilities go over to the new file,
+// and come back with a rollback. Owner and capabilities need root.
+func TestAttributes(t *testing.T) {
+	old, new := buildPrograms(t)
+	r := newRepo(t)
+	r.publish(t, new, nil)
+	target := install(t, old)
+	root := os.Geteuid() == 0
+	if root {
+		if err := os.Chown(target, 1234, 2345); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(target, 0o751|os.ModeSetgid); err != nil {
+		t.Fatal(err)
+	}
+	attributes := map[string]bool{}
+	if err := unix.Setxattr(target, "user.note", []byte("kept"), 0); err == nil {
+		attributes["user.note"] = true
+	}
+	if setcap, err := exec.LookPath("setcap"); root && err == nil && exec.Command(setcap, "cap_net_bind_service=ep", target).Run() == nil {
+		attributes["security.capability"] = true
+	}
+	if root {
+		// user::rwx user:1:rwx group::r-x mask::r-x other::--x, as the kernel keeps it.
+		acl := []byte{2, 0, 0, 0,
+			1, 0, 7, 0, 255, 255, 255, 255, 2, 0, 7, 0, 1, 0, 0, 0, 4, 0, 5, 0, 255, 255, 255, 255,
+			16, 0, 5, 0, 255, 255, 255, 255, 32, 0, 1, 0, 255, 255, 255, 255}
+		if unix.Setxattr(target, "system.posix_acl_access", acl, 0) == nil {
+			attributes["system.posix_acl_access"] = true
+		}
+	}
+	before := map[string][]byte{}
+	for name := range attributes {
+		before[name] = xattr(t, target, name)
+	}
+	info, err := os.Stat(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("as root: %v, attributes: %v, mode %v", root, attributes, info.Mode())
+	check := func(what string) {
+		now, err := os.Stat(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now.Mode() != info.Mode() {
+			t.Errorf("%s: mode %v, was %v", what, now.Mode(), info.Mode())
+		}
+		a, b := now.Sys().(*syscall.Stat_t), info.Sys().(*syscall.Stat_t)
+		if a.Uid != b.Uid || a.Gid != b.Gid {
+			t.Errorf("%s: owner %d:%d, was %d:%d", what, a.Uid, a.Gid, b.Uid, b.Gid)
+		}
+		for name, value := range before {
+			if !bytes.Equal(xattr(t, target, name), value) {
+				t.Errorf("%s: attribute %s was not carried over", what, name)
+			}
+		}
+	}
+	if _, err := ApplyContext(context.Background(), r.options(target)...); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(read(t, target), new) {
+		t.Error("the target is not new")
+	}
+	check("update")
+	if _, err := Rollback(context.Background(), TargetFile(target)); err != nil {
+		t.Fatal(err)
+	}
+	check("rollback")
+}
+
+func xattr(t *testing.T, path, name string) []byte {
+	t.Helper()
+	buf := make([]byte, 1024)
+	n, err := unix.Getxattr(path, name, buf)
+	if err != nil {
+		t.Errorf("attribute %s: %v", name, err)
+		return nil
+	}
+	return buf[:n]
+}

@@ -1,0 +1,67 @@
+package updater
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/choria-io/go-updater"
+
+// What a package of ours may import of ours, and why so little.
+var rules = map[string][]string{
+	"":                             {"store", "internal/disk", "internal/exe", "internal/managed", "internal/strictjson", "internal/swap"},
+	"/store":                       {"internal/disk"}, // Put is durable as the swap is
+	"/internal/disk":               nil,
+	"/internal/disk/disktest":      {"internal/disk"},
+	"/internal/exe":                nil,
+	"/internal/managed":            nil,
+	"/internal/strictjson":         nil,
+	"/internal/swap":               {"internal/disk"}, // so that tests can fail each operation
+	"/examples/quickstart/program": {""},
+}
+
+func golist(t *testing.T, args ...string) []string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v", args, err)
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
+
+func TestImportRules(t *testing.T) {
+	for _, line := range golist(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
+		fields := strings.Fields(line)
+		allowed, known := rules[strings.TrimPrefix(fields[0], module)]
+		if !known {
+			t.Errorf("%s has no rule", fields[0])
+		}
+		for _, imported := range fields[1:] {
+			rest, ours := strings.CutPrefix(imported, module)
+			if ours && !slices.Contains(allowed, strings.TrimPrefix(rest, "/")) {
+				t.Errorf("%s may not import %s", fields[0], imported)
+			}
+		}
+	}
+}
+
+// The client links nothing that costs every program megabytes or defeats the linker.
+func TestClientStaysSmall(t *testing.T) {
+	modules := map[string]bool{}
+	for _, line := range golist(t, "-deps", "-f", `{{.ImportPath}} {{with .Module}}{{.Path}}{{end}}`, ".") {
+		path, mod, _ := strings.Cut(line, " ")
+		for _, banned := range []string{"text/template", "html/template", "testing", "github.com/spf13", "google.golang.org", "github.com/aws", "net/http/httptest", "go/ast"} {
+			if path == banned || strings.HasPrefix(path, banned+"/") {
+				t.Errorf("the client links %s", path)
+			}
+		}
+		if mod != "" {
+			modules[mod] = true
+		}
+	}
+	if len(modules) > 3 {
+		t.Errorf("the client needs the modules %v", modules)
+	}
+}
