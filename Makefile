@@ -4,12 +4,13 @@ SHELL = bash
 # make quickstart   two versions of a small program, published, served, updated, rolled back
 # make test         everything that a change must pass
 # make fuzz         the fuzz targets, for FUZZTIME each
+# make bench       the measured comparison, with real programs
 
 MODULES  = . repo cmd/update-repo
 FUZZTIME = 5s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: quickstart test vet unit fault staticcheck fuzz tidy
+.PHONY: bench quickstart test vet unit fault staticcheck fuzz tidy
 
 quickstart:
 	@sh examples/quickstart/run.sh
@@ -42,3 +43,6 @@ fuzz:
 
 staticcheck:
 	@for m in $(MODULES); do (cd $$m && go run $(STATICCHECK) ./...) || exit 1; done
+
+bench:
+	@sh repo/bench/run.sh

@@ -19,6 +19,7 @@ var rules = map[string][]string{
 	"/internal/managed":            nil,
 	"/internal/strictjson":         nil,
 	"/internal/swap":               {"internal/disk"}, // so that tests can fail each operation
+	"/store/storetest":             {"store"},
 	"/examples/quickstart/program": {""},
 }
 
