@@ -17,7 +17,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"syscall"
+	"strconv"
+	"strings"
 	"time"
 
 	updater "github.com/choria-io/go-updater"
@@ -43,6 +44,15 @@ func main() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
+	}
+	if len(os.Args) == 4 {
+		// Not rusage's, which a child inherits from its parent.
+		status, _ := os.ReadFile("/proc/self/status")
+		_, rest, _ := strings.Cut(string(status), "VmHWM:")
+		fields := strings.Fields(rest)
+		if len(fields) > 0 {
+			fmt.Println(fields[0])
+		}
 	}
 }
 
@@ -138,13 +148,12 @@ func measure(args func() []string) (cost, error) {
 		cmd := exec.Command(self, args()...)
 		cmd.Stderr = os.Stderr
 		began := time.Now()
-		if err := cmd.Run(); err != nil {
+		out, err := cmd.Output()
+		if err != nil {
 			return cost{}, err
 		}
 		c := cost{wall: time.Since(began), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
-		if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			c.peak = u.Maxrss
-		}
+		c.peak, _ = strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64) // 0 where there is no /proc
 		all = append(all, c)
 	}
 	slices.SortFunc(all, func(a, b cost) int { return int(a.wall - b.wall) })
