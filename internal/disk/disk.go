@@ -82,7 +82,12 @@ type File interface {
 	Xattr(name string) ([]byte, error)
 	SetXattr(name string, value []byte) error
 
-	// TryLock takes an exclusive lock on the file, which its Close gives
-	// back. It returns false when another open file has it.
+	// TryLock takes an exclusive lock on the file. It returns false when
+	// another open file has it.
 	TryLock() (bool, error)
+
+	// Unlock gives the lock back. Close alone does so only once the last
+	// copy of the descriptor is closed, and a process that is being started by another
+	// goroutine holds one for a moment.
+	Unlock() error
 }

@@ -20,3 +20,8 @@ func tryLock(f *os.File) (bool, error) {
 	}
 	return err == nil, err
 }
+
+func unlock(f *os.File) error {
+	lock := unix.Flock_t{Type: unix.F_UNLCK, Whence: io.SeekStart}
+	return unix.FcntlFlock(f.Fd(), unix.F_SETLK, &lock)
+}

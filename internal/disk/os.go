@@ -101,6 +101,7 @@ func (f osFile) Xattrs() ([]string, error)                { return listXattr(f.F
 func (f osFile) Xattr(name string) ([]byte, error)        { return getXattr(f.File, name) }
 func (f osFile) SetXattr(name string, value []byte) error { return setXattr(f.File, name, value) }
 func (f osFile) TryLock() (bool, error)                   { return tryLock(f.File) }
+func (f osFile) Unlock() error                            { return unlock(f.File) }
 func (f osFile) Reserve(size int64) error                 { return reserve(f.File, size) }
 func (f osFile) Chmod(mode fs.FileMode) error             { return chmod(f.File, mode) }
 func (f osFile) Chown(uid, gid int) error                 { return chown(f.File, uid, gid) }

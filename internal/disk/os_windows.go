@@ -87,3 +87,7 @@ func setXattr(*os.File, string, []byte) error   { return errors.ErrUnsupported }
 
 // Owner is the owner and group of a file; Windows has no numbers for them.
 func Owner(fs.FileInfo) (uid, gid int, ok bool) { return 0, 0, false }
+
+func unlock(f *os.File) error {
+	return windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, &windows.Overlapped{})
+}

@@ -184,7 +184,7 @@ func (s *Swap) Close() error {
 	if s.lock == nil {
 		return nil
 	}
-	err := s.lock.Close()
+	err := errors.Join(s.lock.Unlock(), s.lock.Close())
 	s.lock = nil
 	return err
 }
