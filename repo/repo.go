@@ -13,7 +13,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -149,16 +148,4 @@ func (r *Repo) putSpec(ctx context.Context, folder string, spec *updater.Spec) e
 		return err
 	}
 	return r.store.Put(ctx, folder+"/"+specName, strings.NewReader(string(data)+"\n"))
-}
-
-// open opens a file of the repository, nil if there is none.
-func (r *Repo) open(ctx context.Context, name string) (io.ReadCloser, error) {
-	object, err := r.store.Open(ctx, name, store.Request{})
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return object.Body, nil
 }
