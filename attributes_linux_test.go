@@ -3,8 +3,10 @@ package updater
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -92,4 +94,31 @@ func xattr(t *testing.T, path, name string) []byte {
 		return nil
 	}
 	return buf[:n]
+}
+
+// A FIFO hangs whoever opens it: at our own names it is removed or refused.
+func TestPlantedFIFO(t *testing.T) {
+	old, new := buildPrograms(t)
+	r := newRepo(t)
+	r.publish(t, new, nil)
+	for name, works := range map[string]bool{
+		".tool.updater-new": true, ".tool.updater-bak": true, "tool.backup": true,
+		".tool.updater/lock": false, ".tool.updater/spool": true, ".tool.updater/state.json": true, ".tool.updater/state.json.new": true,
+	} {
+		target := install(t, old)
+		path := filepath.Join(filepath.Dir(target), name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := ApplyContext(context.Background(), r.options(target)...)
+		if works && (err != nil || !bytes.Equal(read(t, target), new)) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !works && !errors.Is(err, ErrObstructed) {
+			t.Errorf("%s: %v, want ErrObstructed", name, err)
+		}
+	}
 }
