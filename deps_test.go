@@ -11,13 +11,15 @@ const module = "github.com/choria-io/go-updater"
 
 // What a package of ours may import of ours, and why so little.
 var rules = map[string][]string{
-	"":                             {"store", "internal/disk", "internal/exe", "internal/managed", "internal/strictjson", "internal/swap"},
+	"":                             {"store", "internal/disk", "internal/exe", "internal/managed", "internal/strictjson", "internal/swap", "internal/tuf"},
 	"/store":                       {"internal/disk"}, // Put is durable as the swap is
 	"/internal/disk":               nil,
 	"/internal/disk/disktest":      {"internal/disk"},
 	"/internal/exe":                nil,
 	"/internal/managed":            nil,
 	"/internal/strictjson":         nil,
+	"/internal/tuf":                {"internal/strictjson"}, // what is signed is parsed once, strictly
+	"/internal/tuf/conformance":    {"internal/tuf"},
 	"/internal/swap":               {"internal/disk"}, // so that tests can fail each operation
 	"/store/storetest":             {"store"},
 	"/examples/quickstart/program": {""},

@@ -48,7 +48,15 @@ func members(data []byte) (map[string]json.RawMessage, error) {
 }
 
 // Check tells whether data is one JSON value by this package's rules.
-func Check(data []byte) error {
+func Check(data []byte) error { return check(data, fold) }
+
+// CheckExact is Check for objects whose keys are names that others chose: keys
+// that differ in case alone are two.
+func CheckExact(data []byte) error { return check(data, func(key string) string { return key }) }
+
+func fold(key string) string { return strings.ToLower(strings.ToUpper(key)) }
+
+func check(data []byte, fold func(string) string) error {
 	if !utf8.Valid(data) {
 		return invalid("not UTF-8")
 	}
@@ -63,7 +71,7 @@ func Check(data []byte) error {
 		if err != nil {
 			return invalid("%v", unexpected(err))
 		}
-		if open, err = step(open, token); err != nil {
+		if open, err = step(open, token, fold); err != nil {
 			return fmt.Errorf("%w, at byte %d", err, d.InputOffset())
 		}
 		if len(open) == 0 {
@@ -89,12 +97,12 @@ type scope struct {
 	value bool            // the next token of an object is a value
 }
 
-func step(open []*scope, token json.Token) ([]*scope, error) {
+func step(open []*scope, token json.Token, fold func(string) string) ([]*scope, error) {
 	if delim, ok := token.(json.Delim); ok && (delim == '}' || delim == ']') {
 		return open[:len(open)-1], nil
 	}
 	if len(open) > 0 {
-		if err := open[len(open)-1].take(token); err != nil {
+		if err := open[len(open)-1].take(token, fold); err != nil {
 			return nil, err
 		}
 	}
@@ -113,7 +121,7 @@ func step(open []*scope, token json.Token) ([]*scope, error) {
 }
 
 // take notes a key, or the value that follows it.
-func (s *scope) take(token json.Token) error {
+func (s *scope) take(token json.Token, fold func(string) string) error {
 	if s.keys == nil {
 		return nil
 	}
@@ -122,7 +130,7 @@ func (s *scope) take(token json.Token) error {
 		return nil
 	}
 	key, _ := token.(string)
-	folded := strings.ToLower(strings.ToUpper(key))
+	folded := fold(key)
 	if s.keys[folded] {
 		return invalid("key %q occurs twice", key)
 	}
