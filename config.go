@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/internal/managed"
@@ -59,7 +60,11 @@ type Config struct {
 	attempts       int
 	allowManaged   bool
 	allowContainer bool
+	allowDowngrade bool
+	trustRoot      []byte
+	product        string
 
+	now        func() time.Time
 	legacy     bool // through the doors of v0.1.0: warn where the new ones refuse
 	renameAway bool
 	fs         disk.FS
@@ -278,6 +283,7 @@ func newConfig(opts []Option) (*Config, error) {
 		maxSize:         defaultMaxSize,
 		renameAway:      runtime.GOOS == "windows",
 		fs:              disk.OS,
+		now:             time.Now,
 	}
 	for _, opt := range opts {
 		if err := opt(c); err != nil {

@@ -81,22 +81,34 @@ func (h *HTTPDownloader) FetchBinary(spec *Spec, target string) (err error) {
 	return err
 }
 
-func (c *Config) fetcher() (*store.Fetcher, error) {
-	f := &store.Fetcher{Attempts: c.attempts, Notify: func(n store.Notice) {
+func (c *Config) fetcherOf(readers ...store.Reader) *store.Fetcher {
+	f := &store.Fetcher{Readers: readers, Attempts: c.attempts, Notify: func(n store.Notice) {
 		next := n.Next
 		if n.Wait > 0 {
 			next = fmt.Sprintf("%s in %.1fs", next, n.Wait.Seconds())
 		}
 		c.warn(fmt.Errorf("%w; %s", n.Err, next))
 	}}
+	return f
+}
+
+// fetcher fetches from the first repository that has a file right.
+func (c *Config) fetcher() (*store.Fetcher, error) {
+	readers, err := c.readers()
+	return c.fetcherOf(readers...), err
+}
+
+// readers are the repositories, in the order in which they are asked.
+func (c *Config) readers() ([]store.Reader, error) {
+	var readers []store.Reader
 	for _, location := range append([]string{c.SourceRepo}, c.mirrors...) {
 		r, err := store.New(location, c.http)
 		if err != nil {
 			return nil, err
 		}
-		f.Readers = append(f.Readers, r)
+		readers = append(readers, r)
 	}
-	return f, nil
+	return readers, nil
 }
 
 // fetchSpec fetches release.json, and believes none of it before it is checked.
@@ -109,12 +121,22 @@ func (c *Config) fetchSpec(ctx context.Context) (*Spec, error) {
 	if err != nil {
 		return nil, err
 	}
+	signed, err := c.trust(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
 	var spec *Spec
 	_, err = f.ReadFile(ctx, folder+"/release.json", SpecLimit, func(data []byte) error {
+		if err := signed.accept(data); err != nil {
+			return err
+		}
 		spec, err = ParseSpec(data)
 		return err
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := signed.check(spec); err != nil {
 		return nil, err
 	}
 	spec.BinaryURI = c.locate(folder, spec.BinaryPath)

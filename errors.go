@@ -7,6 +7,7 @@ import (
 
 	"github.com/choria-io/go-updater/internal/exe"
 	"github.com/choria-io/go-updater/internal/swap"
+	"github.com/choria-io/go-updater/internal/tuf"
 	"github.com/choria-io/go-updater/store"
 )
 
@@ -64,6 +65,28 @@ var (
 	// ErrSignature: a public key is set, and the release is not signed by it.
 	ErrSignature = errors.New("the release is not signed by the configured key")
 
+	// ErrUntrusted: with a trust root set, what the repository serves is not
+	// signed by enough of its keys.
+	ErrUntrusted = tuf.ErrUntrusted
+
+	// ErrOlderMetadata: the repository serves metadata older than what this
+	// machine has seen. It is restored from a backup, a mirror that lags, or an attack.
+	ErrOlderMetadata = tuf.ErrRollback
+
+	// ErrExpired: the repository's metadata has expired, so there is no news
+	// that can be believed. The program goes on as it is.
+	ErrExpired = tuf.ErrExpired
+
+	// ErrMetadata: the repository's metadata is malformed, or its parts do
+	// not belong together.
+	ErrMetadata = tuf.ErrMalformed
+
+	// ErrOtherProduct: what is signed is another product, version or platform.
+	ErrOtherProduct = errors.New("signed as something else")
+
+	// ErrOlderVersion: the version is older than the current one; see [AllowDowngrade].
+	ErrOlderVersion = errors.New("the version is older than the current one")
+
 	// ErrHash: the binary has another checksum than its release says.
 	ErrHash = swap.ErrHash
 
@@ -90,6 +113,12 @@ var hints = []struct {
 	{ErrTampered, "find out who writes in the target's folder"},
 	{ErrNotDurable, "the update is done; check the disk"},
 	{ErrNoBackup, "a backup is made by the first update"},
+	{ErrExpired, "the program goes on as it is; the publisher renews with update-repo timestamp; if the date is wrong here, set this machine's clock"},
+	{ErrUntrusted, "the repository is not the one that this program trusts, very old, or under attack: install nothing from it, tell its publisher"},
+	{ErrOlderMetadata, "a mirror that lags catches up by itself; if it stays so, the server or someone in between is under attack: tell the publisher"},
+	{ErrMetadata, "try again later, a publish may be under way; if it stays so, tell the publisher"},
+	{ErrOtherProduct, "check the product, the version and the repository; if they are right, tell the publisher"},
+	{ErrOlderVersion, "name a newer version, or allow the downgrade"},
 	{ErrSignature, "check that the key belongs to this repository; if it does, do not install this release"},
 	{ErrOtherPlatform, "the release was published under the wrong os or arch; tell its publisher"},
 	{ErrNotExecutable, "the release does not hold a program for this platform; tell its publisher"},

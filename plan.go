@@ -68,6 +68,9 @@ func (c *Config) begin(ctx context.Context) (*Plan, error) {
 		p.UpToDate, p.Fetch, p.Why = true, 0, "version "+c.Version+" is running already"
 		return p, nil
 	}
+	if err := c.checkOrder(target); err != nil {
+		return nil, err
+	}
 	c.event(StepPreflight, "looking at "+target)
 	return p, c.checkOwner(ctx, target)
 }
@@ -86,8 +89,8 @@ func (p *Plan) fill(ctx context.Context) error {
 	if err := spec.verify(c); err != nil {
 		return fmt.Errorf("release %s: %w", c.Version, err)
 	}
-	if len(c.PublicKey) == 0 {
-		c.Log.Printf("warning: releases are checked by checksum alone; set PublicKey() to have signatures checked")
+	if len(c.PublicKey) == 0 && c.trustRoot == nil {
+		c.Log.Printf("warning: releases are checked by checksum alone; set TrustRoot() to have signatures checked")
 	}
 	p.Spec, p.Size = spec, spec.Size
 
@@ -102,7 +105,9 @@ func (p *Plan) fill(ctx context.Context) error {
 		p.UpToDate, p.Fetch, p.Why = true, 0, "the target is the binary of version "+c.Version+" already"
 		return nil
 	}
-	p.choose()
+	if err := p.choose(); err != nil {
+		return err
+	}
 	c.event(StepPlan, fmt.Sprintf("%s, %s: %s", p.fromTo(), p.Artifact.File, p.Why))
 	return nil
 }
@@ -115,12 +120,15 @@ func (p *Plan) fromTo() string {
 }
 
 // choose picks the artifact and says why.
-func (p *Plan) choose() {
+func (p *Plan) choose() error {
 	if !p.c.native() {
 		p.Why = "a custom downloader fetches it"
-		return
+		return nil
 	}
 	candidates := p.Spec.candidates()
+	if len(candidates) == 0 {
+		return fmt.Errorf("release %s: %w: release.json names no artifact with size and sha256 that this version can decode", p.To, ErrRejected)
+	}
 	p.Artifact = candidates[0]
 	switch {
 	case p.Artifact.Encoding == Zstd:
@@ -133,6 +141,7 @@ func (p *Plan) choose() {
 	if p.Artifact.Size > 0 {
 		p.Fetch = p.Artifact.Size - p.spooled()
 	}
+	return nil
 }
 
 // spooled is how many bytes of the artifact an interrupted download left.
@@ -173,7 +182,19 @@ func (c *Config) askForSpec(ctx context.Context) (*Spec, error) {
 	if c.native() {
 		return c.fetchSpec(ctx)
 	}
-	return c.Downloader.FetchSpec()
+	folder, err := Folder(c.Version, c.OperatingSystem, c.Architecture)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := c.trust(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := c.Downloader.FetchSpec()
+	if err != nil {
+		return nil, err
+	}
+	return spec, signed.check(spec)
 }
 
 // checkHeader refuses a binary for another platform. A target that is no executable

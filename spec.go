@@ -35,6 +35,10 @@ type Spec struct {
 	// Artifacts are the encodings of the binary that there are. Repositories
 	// written by v0.1.0 name none.
 	Artifacts []Artifact `json:"artifacts,omitempty"`
+
+	// signed: every byte of release.json is. Then only artifacts of which it
+	// says size and hash are fetched: no more than was signed ever arrives.
+	signed bool
 }
 
 // Artifact is the binary in one encoding.
@@ -256,10 +260,10 @@ func (s *Spec) verify(c *Config) error {
 // candidates are the artifacts that this version can decode, the cheapest first.
 func (s *Spec) candidates() []Artifact {
 	var list []Artifact
-	implied := true
+	implied := !s.signed
 	for _, encoding := range []string{Zstd, Bzip2, None} {
 		for _, a := range s.Artifacts {
-			if a.Encoding == encoding {
+			if a.Encoding == encoding && (!s.signed || a.Size > 0 && a.SHA256 != "") {
 				list = append(list, a)
 				implied = implied && a.File != s.BinaryPath
 			}

@@ -40,11 +40,13 @@ var (
 // StatusError is an HTTP answer other than the one hoped for.
 //
 // errors.Is finds [fs.ErrNotExist] in 404 and 410, and [fs.ErrPermission] in
-// 401 and 403.
+// 401 and 403; with HTTPOptions.ForbiddenIsMissing, [fs.ErrNotExist] in 403 as well.
 type StatusError struct {
 	Code       int
 	URL        string        // without credentials and query
 	RetryAfter time.Duration // what the server asks for, 0 if nothing
+
+	hidden bool // the store answers 403 for what is not there
 }
 
 func (e *StatusError) Error() string {
@@ -57,7 +59,7 @@ func (e *StatusError) Is(target error) bool {
 	case http.StatusNotFound, http.StatusGone:
 		return target == fs.ErrNotExist
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return target == fs.ErrPermission
+		return target == fs.ErrPermission || target == fs.ErrNotExist && e.hidden && e.Code == http.StatusForbidden
 	}
 	return false
 }

@@ -62,6 +62,9 @@ type Download struct {
 	// then go to the next reader; another error ends the download.
 	Accept func() error
 
+	// NoCache asks caches on the way to be bypassed from the first try.
+	NoCache bool
+
 	// Progress, if set, is called as bytes arrive, with the size of the file
 	// or -1.
 	Progress func(done, total int64)
@@ -83,14 +86,20 @@ type Spool interface {
 // ReadFile reads a file of at most limit bytes. accept, if not nil, tells
 // whether the bytes are right, as Download.Accept does.
 func (f *Fetcher) ReadFile(ctx context.Context, name string, limit int64, accept func([]byte) error) ([]byte, error) {
+	return f.ReadAll(ctx, Download{Name: name, Limit: limit}, accept)
+}
+
+// ReadAll downloads a file into memory; d needs no Spool and no Accept.
+func (f *Fetcher) ReadAll(ctx context.Context, d Download, accept func([]byte) error) ([]byte, error) {
 	var spool memSpool
-	err := f.Download(ctx, Download{Name: name, Limit: limit, Spool: &spool, Accept: func() error {
+	d.Spool = &spool
+	d.Accept = func() error {
 		if accept == nil {
 			return nil
 		}
 		return accept(spool.data)
-	}})
-	if err != nil {
+	}
+	if err := f.Download(ctx, d); err != nil {
 		return nil, err
 	}
 	return spool.data, nil
@@ -109,7 +118,7 @@ func (s *memSpool) Write(p []byte) (int, error)   { s.data = append(s.data, p...
 func (f *Fetcher) Download(ctx context.Context, d Download) error {
 	var failures []error
 	for i, r := range f.Readers {
-		t := &transfer{f: f, r: r, d: d, buf: make([]byte, min(bufferSize, max(d.Limit, 512)))}
+		t := &transfer{f: f, r: r, d: d, noCache: d.NoCache, buf: make([]byte, min(bufferSize, max(d.Limit, 512)))}
 		err := t.run(ctx)
 		var local *LocalError
 		if err == nil || ctx.Err() != nil || errors.As(err, &local) {

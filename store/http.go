@@ -61,6 +61,10 @@ type HTTPOptions struct {
 	// UserAgent is "go-updater" unless set.
 	UserAgent string
 
+	// ForbiddenIsMissing takes an answer 403 for 404, as buckets give it
+	// for missing files to those who may not list them.
+	ForbiddenIsMissing bool
+
 	Timeouts Timeouts
 }
 
@@ -71,6 +75,7 @@ type HTTP struct {
 	client   *http.Client
 	header   http.Header
 	timeouts Timeouts
+	hides    bool // a 403 may be a 404
 }
 
 // NewHTTP returns a store of the files below an http or https URL. User name and
@@ -84,7 +89,7 @@ func NewHTTP(base string, o HTTPOptions) (*HTTP, error) {
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("%s is no http or https URL", u.Redacted())
 	}
-	h := &HTTP{base: u, timeouts: o.Timeouts.withDefaults(), header: o.Header.Clone()}
+	h := &HTTP{base: u, timeouts: o.Timeouts.withDefaults(), header: o.Header.Clone(), hides: o.ForbiddenIsMissing}
 	if h.header == nil {
 		h.header = http.Header{}
 	}
@@ -230,7 +235,7 @@ func (h *HTTP) accept(resp *http.Response, where *url.URL, req Request) (*Object
 	case resp.StatusCode == http.StatusPartialContent:
 		return nil, fmt.Errorf("%s: %w: it sent a part, and the whole was asked for", shown, ErrBadRange)
 	case resp.StatusCode != http.StatusOK:
-		return nil, &StatusError{Code: resp.StatusCode, URL: shown, RetryAfter: retryAfter(resp.Header)}
+		return nil, &StatusError{Code: resp.StatusCode, URL: shown, RetryAfter: retryAfter(resp.Header), hidden: h.hides}
 	}
 	if enc := resp.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
 		return nil, fmt.Errorf("%s: %w: %q", shown, ErrEncoded, enc)

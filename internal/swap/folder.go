@@ -61,39 +61,47 @@ func (s *Swap) checkBackup() error {
 	return nil
 }
 
-// openState creates the state folder, or checks that the one that is there is
+func (s *Swap) openState() error { return OpenFolder(s.fs, s.stateDir, s.dir) }
+
+// OpenFolder creates a folder for state, or checks that the one that is there is
 // fit to be trusted: a real folder that belongs to us, to root or to the owner of the
-// target's folder (who can replace the target anyway), and that nobody else writes.
-func (s *Swap) openState() error {
-	err := s.fs.Mkdir(s.stateDir)
+// folder trusted (who can replace the target anyway), and that nobody else writes.
+//
+// Errors: ErrObstructed, ErrUnsafeFolder, or that of the file system.
+func OpenFolder(fsys disk.FS, folder, trusted string) error {
+	err := fsys.Mkdir(folder)
 	if err == nil {
-		return s.fs.SyncDir(filepath.Dir(s.stateDir))
+		return fsys.SyncDir(filepath.Dir(folder))
 	}
 	if !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("creating the state folder: %w", err)
 	}
+	return CheckFolder(fsys, folder, trusted)
+}
 
-	info, err := s.fs.Lstat(s.stateDir)
+// CheckFolder is what OpenFolder checks of a folder that is there.
+func CheckFolder(fsys disk.FS, folder, trusted string) error {
+	info, err := fsys.Lstat(folder)
 	if err != nil {
 		return err
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("%w: the state folder %s is no folder", ErrObstructed, s.stateDir)
+		return fmt.Errorf("%w: the state folder %s is no folder", ErrObstructed, folder)
 	}
 	uid, _, unix := disk.Owner(info)
 	if !unix {
 		return nil
 	}
-	parent, err := s.fs.Lstat(s.dir)
+	parent, err := fsys.Lstat(trusted)
 	if err != nil {
 		return err
 	}
 	parentUID, _, _ := disk.Owner(parent)
 	if uid != os.Geteuid() && uid != 0 && uid != parentUID {
-		return fmt.Errorf("%w: the state folder %s belongs to user %d", ErrUnsafeFolder, s.stateDir, uid)
+		return fmt.Errorf("%w: the state folder %s belongs to user %d", ErrUnsafeFolder, folder, uid)
 	}
 	if info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("%w: the state folder %s has mode %v", ErrUnsafeFolder, s.stateDir, info.Mode())
+		return fmt.Errorf("%w: the state folder %s has mode %v", ErrUnsafeFolder, folder, info.Mode())
 	}
 	return nil
 }

@@ -80,6 +80,9 @@ var (
 	// ErrRollback: the repository serves something older than what was seen before.
 	ErrRollback = errors.New("older than what was seen before")
 
+	// ErrExpired: metadata is too old to be news; it is in each [*ExpiredError].
+	ErrExpired = errors.New("expired")
+
 	// ErrNoTarget: nobody who is trusted to vouches for the path.
 	ErrNoTarget = errors.New("no trusted role lists the file")
 )
@@ -94,6 +97,9 @@ type ExpiredError struct {
 func (e *ExpiredError) Error() string {
 	return fmt.Sprintf("%s metadata expired at %s", e.Role, e.Expired.Format(time.RFC3339))
 }
+
+// Is makes the error one of ErrExpired.
+func (e *ExpiredError) Is(target error) bool { return target == ErrExpired }
 
 // Target is a file that the repository's keys stand behind.
 type Target struct {

@@ -65,12 +65,12 @@ func run(args []string) error {
 	case command == "init" && flags.NArg() == 2:
 		return initialize(e, flags.Arg(1))
 	case command == "refresh" && flags.NArg() == 1:
-		_, _, err := refresh(e)
+		_, err := refresh(e)
 		return err
 	case command == "download" && flags.NArg() == 1:
-		client, consistent, err := refresh(e)
+		client, err := refresh(e)
 		for i := 0; err == nil && i < len(targets); i++ {
-			err = download(client, consistent, targets[i], targetURL, targetDir)
+			err = download(client, targets[i], targetURL, targetDir)
 		}
 		return err
 	}
@@ -89,19 +89,20 @@ func initialize(e env, file string) error {
 }
 
 // refresh trusts the root that is stored: there is none compiled in here.
-func refresh(e env) (client *tuf.Client, consistent bool, err error) {
+func refresh(e env) (*tuf.Client, error) {
 	root, err := e.Load("root.json")
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	if client, err = tuf.New(e, root); err != nil {
-		return nil, false, err
+	client, err := tuf.New(e, root)
+	if err != nil {
+		return nil, err
 	}
-	return client, client.ConsistentSnapshot(), client.Refresh()
+	return client, client.Refresh()
 }
 
 // download fetches a target unless it is there already.
-func download(client *tuf.Client, consistent bool, name, base, dir string) error {
+func download(client *tuf.Client, name, base, dir string) error {
 	target, err := client.Target(name)
 	if err != nil {
 		return err
@@ -111,7 +112,7 @@ func download(client *tuf.Client, consistent bool, name, base, dir string) error
 		return nil
 	}
 	where := name
-	if consistent {
+	if client.ConsistentSnapshot() {
 		digest := target.SHA256
 		if digest == "" {
 			digest = target.SHA512

@@ -1,0 +1,176 @@
+package updater
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"github.com/choria-io/go-updater/internal/disk"
+	"github.com/choria-io/go-updater/internal/swap"
+	"github.com/choria-io/go-updater/internal/tuf"
+	"github.com/choria-io/go-updater/store"
+)
+
+// trustState is the metadata that this machine has seen: a folder, and what
+// could not be written to it. Without a writable folder it is as good as the folder's content.
+type trustState struct {
+	c      *Config
+	folder string
+	read   bool      // the folder may be read
+	lock   disk.File // nil: the folder is not ours to write
+	memory map[string][]byte
+	clock  time.Time // the machine's
+	floor  time.Time // the latest time that is certain to be past
+}
+
+const (
+	clockFile = "clock" // the last time at which a refresh succeeded
+	clockStep = time.Hour
+)
+
+// openTrustState never fails: what cannot be used is reported, and done without.
+func (c *Config) openTrustState(target string) *trustState {
+	s := &trustState{c: c, memory: map[string][]byte{}, clock: c.now(), floor: buildTime()}
+	s.folder = filepath.Join(c.stateFolder(target), "metadata")
+	if err := s.open(filepath.Dir(target)); err != nil {
+		c.warn(fmt.Errorf("what the repository was seen to serve will not be remembered: %w", onDisk(err)))
+	}
+	if s.read {
+		if data, err := s.Load(clockFile); err == nil {
+			if seen, err := time.Parse(time.RFC3339, string(data)); err == nil && seen.After(s.floor) {
+				s.floor = seen
+			}
+		}
+	}
+	return s
+}
+
+// open makes the folder and takes its lock. A folder that others may write is not even read.
+func (s *trustState) open(targetDir string) error {
+	state := filepath.Dir(s.folder)
+	err := swap.OpenFolder(s.c.fs, state, targetDir)
+	if err == nil {
+		err = swap.OpenFolder(s.c.fs, s.folder, targetDir)
+	}
+	if err != nil {
+		s.read = swap.CheckFolder(s.c.fs, state, targetDir) == nil && swap.CheckFolder(s.c.fs, s.folder, targetDir) == nil
+		return err
+	}
+	s.read = true
+	lock, err := s.c.fs.OpenLock(filepath.Join(s.folder, "lock"))
+	if err != nil {
+		return err
+	}
+	ok, err := lock.TryLock()
+	if err != nil || !ok {
+		lock.Close()
+		return err // another process is refreshing, and remembers what it sees
+	}
+	s.lock = lock
+	return nil
+}
+
+func (s *trustState) close() {
+	if s.lock != nil {
+		s.lock.Unlock()
+		s.lock.Close()
+	}
+}
+
+// Load implements [tuf.Env].
+func (s *trustState) Load(name string) ([]byte, error) {
+	if data, ok := s.memory[name]; ok {
+		return data, nil
+	}
+	if !s.read {
+		return nil, fs.ErrNotExist
+	}
+	f, err := s.c.fs.Open(filepath.Join(s.folder, name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, tuf.MaxTargets+1))
+}
+
+// Store implements [tuf.Env].
+func (s *trustState) Store(name string, data []byte) error {
+	s.memory[name] = data
+	if s.lock == nil {
+		return nil
+	}
+	if err := disk.WriteFile(s.c.fs, filepath.Join(s.folder, name), data); err != nil {
+		return fmt.Errorf("remembering %s: %w", name, onDisk(err))
+	}
+	return nil
+}
+
+// Now implements [tuf.Env].
+func (s *trustState) Now() time.Time {
+	if s.floor.After(s.clock) {
+		return s.floor
+	}
+	return s.clock
+}
+
+// Warn implements [tuf.Env].
+func (s *trustState) Warn(err error) { s.c.warn(err) }
+
+// seen remembers the time, at which nothing had expired: the clock may be set back later.
+func (s *trustState) seen() {
+	if s.lock == nil || s.clock.Before(s.floor.Add(clockStep)) {
+		return
+	}
+	if err := s.Store(clockFile, []byte(s.clock.UTC().Format(time.RFC3339))); err != nil {
+		s.c.warn(err)
+	}
+}
+
+// explain adds to an error what usually is behind it.
+func (s *trustState) explain(err error) error {
+	var expired *tuf.ExpiredError
+	switch {
+	case !errors.As(err, &expired):
+		return err
+	case s.floor.After(s.clock):
+		return fmt.Errorf("no news: %w, and this machine's clock says %s, which has been before", err, s.clock.Format(time.RFC3339))
+	}
+	return fmt.Errorf("no news: %w; it has to be signed anew by the %s key", err, expired.Role)
+}
+
+// buildTime is when the program's source was committed, zero where the build does not know.
+func buildTime() time.Time {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return time.Time{}
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.time" {
+			t, _ := time.Parse(time.RFC3339, s.Value)
+			return t
+		}
+	}
+	return time.Time{}
+}
+
+// trustEnv is what one refresh from one repository meets.
+type trustEnv struct {
+	*trustState
+	ctx     context.Context
+	fetcher *store.Fetcher
+	noCache bool
+}
+
+// Fetch implements [tuf.Env].
+func (e *trustEnv) Fetch(name string, limit int64) ([]byte, error) {
+	data, err := e.fetcher.ReadAll(e.ctx, store.Download{Name: "metadata/" + name, Limit: limit, NoCache: e.noCache}, nil)
+	if err != nil {
+		return nil, fmt.Errorf("fetching metadata: %w", err)
+	}
+	return data, nil
+}
