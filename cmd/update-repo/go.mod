@@ -8,3 +8,11 @@ require (
 	github.com/spf13/cobra v1.10.2
 	golang.org/x/term v0.40.0
 )
+
+require (
+	github.com/dsnet/compress v0.0.1 // indirect
+	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/klauspost/compress v1.19.0 // indirect
+	github.com/spf13/pflag v1.0.9 // indirect
+	golang.org/x/sys v0.41.0 // indirect
+)
