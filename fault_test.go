@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -155,16 +156,28 @@ func TestFaultErrors(t *testing.T) {
 		points, most := 0, 0
 		for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EIO, syscall.EACCES} {
 			for _, rest := range []bool{false, true} {
-				at := 1
-				for s.failAt(t, url, at, errno, rest) {
-					at++
-				}
-				points += at - 1
-				most = max(most, at-1)
+				n := everyOp(func(at int) bool { return s.failAt(t, url, at, errno, rest) })
+				points += n
+				most = max(most, n)
 			}
 		}
 		fmt.Printf("fault test: %v: %d operations, %d points of failure, 0 failures\n", s, most, points)
 	})
+}
+
+// readsTarget tells the operations that the goroutine does which hashes the old binary.
+func readsTarget(target string) func(disktest.Op) bool {
+	return func(op disktest.Op) bool { return op.Kind == "read" && op.Path == target }
+}
+
+// everyOp calls test with the number of each operation, those of both goroutines, until there are no more.
+func everyOp(test func(at int) bool) (n int) {
+	for _, step := range []int{1, -1} {
+		for at := step; test(at); at += step {
+			n++
+		}
+	}
+	return n
 }
 
 // each runs a test for all scenarios side by side.
@@ -182,11 +195,14 @@ func each(t *testing.T, test func(*testing.T, scenario)) {
 func (s scenario) failAt(t *testing.T, url string, at int, errno syscall.Errno, rest bool) bool {
 	target := s.prepare(t, url)
 	what := ""
-	fsys := disktest.Wrap(disk.OS, disktest.Hooks{Before: func(op disktest.Op) error {
+	var hit atomic.Bool
+	fsys := disktest.Wrap(disk.OS, disktest.Hooks{Aside: readsTarget(target), Before: func(op disktest.Op) error {
+		later := hit.Load()
 		if op.N == at {
+			hit.Store(true)
 			what = fmt.Sprintf("%v at operation %d (%s %s), all later: %v", errno, at, op.Kind, filepath.Base(op.Path), rest)
 		}
-		if op.N == at || rest && op.N > at {
+		if op.N == at || rest && later {
 			return errno
 		}
 		return nil
@@ -237,11 +253,8 @@ func TestFaultKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	each(t, func(t *testing.T, s scenario) {
-		at := 1
-		for s.killAt(t, self, url, at) {
-			at++
-		}
-		fmt.Printf("fault test: %v: killed at each of %d operations, 0 failures\n", s, at-1)
+		n := everyOp(func(at int) bool { return s.killAt(t, self, url, at) })
+		fmt.Printf("fault test: %v: killed at each of %d operations, 0 failures\n", s, n)
 	})
 }
 
@@ -271,7 +284,7 @@ const survival = "survived: <nil>\n"
 func runFaultChild() {
 	args := strings.Split(os.Getenv(faultChild), "|")
 	at, _ := strconv.Atoi(args[2])
-	fsys := disktest.Wrap(disk.OS, disktest.Hooks{Before: func(op disktest.Op) error {
+	fsys := disktest.Wrap(disk.OS, disktest.Hooks{Aside: readsTarget(args[4]), Before: func(op disktest.Op) error {
 		if op.N == at {
 			p, err := os.FindProcess(os.Getpid())
 			if err == nil {

@@ -21,10 +21,15 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
+// children are the programs that the test binary is when such a variable is set.
+var children = map[string]func(){faultChild: runFaultChild}
+
 func TestMain(m *testing.M) {
-	if os.Getenv(faultChild) != "" {
-		runFaultChild()
-		return
+	for name, run := range children {
+		if os.Getenv(name) != "" {
+			run()
+			return
+		}
 	}
 	code := m.Run()
 	if programs.dir != "" {

@@ -36,7 +36,7 @@ type Plan struct {
 	Spec *Spec // nil when UpToDate is known from the versions alone
 
 	c       *Config
-	current string // SHA-256 of the target
+	current string // SHA-256 of the target, once fetched
 }
 
 // Check finds out what an update would do: whether there is anything to do,
@@ -94,14 +94,11 @@ func (p *Plan) fill(ctx context.Context) error {
 	}
 	p.Spec, p.Size = spec, spec.Size
 
-	p.current, err = swap.HashFile(c.fs, p.Target)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %s", ErrTargetMissing, p.Target)
-	}
+	same, err := p.installed()
 	if err != nil {
-		return fmt.Errorf("reading the target: %w", err)
+		return err
 	}
-	if p.current == spec.Sha256Hash {
+	if same {
 		p.UpToDate, p.Fetch, p.Why = true, 0, "the target is the binary of version "+c.Version+" already"
 		return nil
 	}
@@ -110,6 +107,26 @@ func (p *Plan) fill(ctx context.Context) error {
 	}
 	c.event(StepPlan, fmt.Sprintf("%s, %s: %s", p.fromTo(), p.Artifact.File, p.Why))
 	return nil
+}
+
+// installed tells whether the target is the release's binary. It is read only if its size
+// could be the right one.
+func (p *Plan) installed() (bool, error) {
+	info, err := p.c.fs.Lstat(p.Target)
+	if err == nil && p.Size > 0 && info.Size() != p.Size {
+		return false, nil
+	}
+	sum := ""
+	if err == nil {
+		sum, err = swap.HashFile(p.c.fs, p.Target)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("%w: %s", ErrTargetMissing, p.Target)
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading the target: %w", err)
+	}
+	return sum == p.Spec.Sha256Hash, nil
 }
 
 func (p *Plan) fromTo() string {
@@ -199,11 +216,7 @@ func (c *Config) askForSpec(ctx context.Context) (*Spec, error) {
 
 // checkHeader refuses a binary for another platform. A target that is no executable
 // itself, a script for example, may become anything.
-func (p *Plan) checkHeader(head []byte) error {
-	current, err := p.head()
-	if err != nil {
-		return err
-	}
+func (p *Plan) checkHeader(head, current []byte) error {
 	if !exe.IsExecutable(head) && !exe.IsExecutable(current) {
 		return nil
 	}
@@ -211,13 +224,4 @@ func (p *Plan) checkHeader(head []byte) error {
 		return fmt.Errorf("the binary of version %s is %w", p.To, err)
 	}
 	return nil
-}
-
-func (p *Plan) head() ([]byte, error) {
-	f, err := p.c.fs.Open(p.Target)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return readHead(f, exe.HeaderSize)
 }

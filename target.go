@@ -6,27 +6,42 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 )
 
 // self is the path of the running program: as it was called, if that leads to
 // it, since programs execute os.Args[0] after an update.
 func self() (string, error) {
 	executable, err := os.Executable()
-	called, lerr := exec.LookPath(os.Args[0])
-	if lerr == nil || errors.Is(lerr, exec.ErrDot) {
-		called, lerr = filepath.Abs(called)
+	for _, called := range callable(os.Args[0]) {
+		if err != nil && samePath(called, called) || err == nil && samePath(called, executable) {
+			return filepath.Abs(called)
+		}
 	}
-	switch {
-	case err != nil && lerr != nil:
+	if err != nil {
 		return "", fmt.Errorf("finding the running program, please use TargetFile(): %w", err)
-	case err != nil:
-		return called, nil
-	case lerr == nil && samePath(called, executable):
-		return called, nil
 	}
 	return executable, nil
+}
+
+// callable are the paths that a program may have been started from by this name. (os/exec would look
+// it up as well, and costs every program 40 KB for it.)
+func callable(name string) []string {
+	if filepath.Base(name) != name {
+		return []string{name}
+	}
+	var paths []string
+	for _, folder := range filepath.SplitList(os.Getenv("PATH")) {
+		paths = append(paths, filepath.Join(folder, name))
+		if runtime.GOOS == "windows" {
+			paths = append(paths, filepath.Join(folder, name+".exe"))
+		}
+	}
+	if runtime.GOOS == "windows" { // which looks in the current folder as well
+		paths = append(paths, name, name+".exe")
+	}
+	return paths
 }
 
 func samePath(a, b string) bool {

@@ -21,7 +21,8 @@ type Staged struct {
 
 	swap *swap.Swap
 	file *swap.Staged
-	done bool // fetched and sealed
+	old  *oldBinary // while fetching
+	done bool       // fetched and sealed
 }
 
 // Result is what an update did.
@@ -128,6 +129,10 @@ func (s *Staged) fetch(ctx context.Context) error {
 		}
 	}
 	var err error
+	if s.old, err = readOld(ctx, p.c.fs, p.Target); err != nil {
+		return onDisk(err)
+	}
+	defer s.old.close()
 	if p.c.native() {
 		err = s.fetchNative(ctx)
 	} else {
@@ -136,6 +141,7 @@ func (s *Staged) fetch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("download failed: %w", err)
 	}
+	p.current = s.old.sum
 	if err := s.file.Seal(p.Spec.Sha256Hash); err != nil {
 		return onDisk(err)
 	}
@@ -175,7 +181,10 @@ func (s *Staged) check() error {
 	if err != nil {
 		return onDisk(err)
 	}
-	return p.checkHeader(head)
+	if err := s.old.wait(); err != nil {
+		return onDisk(err)
+	}
+	return p.checkHeader(head, s.old.head)
 }
 
 // fetchCustom has a custom Downloader fetch the binary to where the ones written for

@@ -3,16 +3,14 @@
 package managed
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // System is where to look. The zero System is the machine itself.
@@ -106,16 +104,17 @@ func (s System) dpkg(path string) (*Claim, error) {
 	}
 	wanted := aliases(path)
 	var failed error
+	var buf []byte
 	for _, list := range lists {
 		name, ok := strings.CutSuffix(list.Name(), ".list")
 		if !ok {
 			continue
 		}
-		found, err := listed(filepath.Join(folder, list.Name()), wanted)
-		if err != nil {
+		if buf, err = readInto(buf, filepath.Join(folder, list.Name())); err != nil {
 			failed = err
+			continue
 		}
-		if found {
+		if listed(buf, wanted) {
 			name, _, _ = strings.Cut(name, ":")
 			return &Claim{Manager: "dpkg", Package: name, Upgrade: "apt-get install --only-upgrade " + name}, nil
 		}
@@ -123,58 +122,49 @@ func (s System) dpkg(path string) (*Claim, error) {
 	return nil, failed
 }
 
-// listed tells whether a line of the file is one of wanted. Lines that are too long to be paths end the search.
-func listed(file string, wanted []string) (bool, error) {
-	f, err := os.Open(file)
+const listLimit = 64 << 20 // larger ones are no lists of dpkg
+
+// readInto reads a file, into buf if that is large enough: a machine has a thousand lists.
+func readInto(buf []byte, name string) ([]byte, error) {
+	f, err := os.Open(name)
 	if err != nil {
-		return false, err
+		return buf[:0], err
 	}
 	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		for _, w := range wanted {
-			if bytes.Equal(lines.Bytes(), []byte(w)) {
-				return true, nil
+	info, err := f.Stat()
+	if err != nil {
+		return buf[:0], err
+	}
+	size := info.Size()
+	if size > listLimit || !info.Mode().IsRegular() {
+		return buf[:0], &fs.PathError{Op: "read", Path: name, Err: errors.ErrUnsupported}
+	}
+	if int64(cap(buf)) < size {
+		buf = make([]byte, size+size/2)
+	}
+	n, err := io.ReadFull(f, buf[:size])
+	if err == io.ErrUnexpectedEOF {
+		err = nil
+	}
+	return buf[:n], err
+}
+
+// listed tells whether a line of list is one of wanted.
+func listed(list []byte, wanted []string) bool {
+	for _, w := range wanted {
+		for rest := list; ; {
+			at := bytes.Index(rest, []byte(w))
+			if at < 0 {
+				break
+			}
+			begins := at == 0 || rest[at-1] == '\n'
+			rest = rest[at+len(w):]
+			if begins && (len(rest) == 0 || rest[0] == '\n') {
+				return true
 			}
 		}
 	}
-	return false, lines.Err()
-}
-
-const rpmTimeout = 5 * time.Second
-
-// rpm asks the program, as the database has had three formats. It is called by
-// an absolute path and with an environment of our own.
-func (s System) rpm(ctx context.Context, path string) (*Claim, error) {
-	if !s.exists("/var/lib/rpm") && !s.exists("/usr/lib/sysimage/rpm") {
-		return nil, nil
-	}
-	program := s.RPM
-	for _, name := range []string{"/usr/bin/rpm", "/bin/rpm"} {
-		if program == "" && s.exists(name) {
-			program = s.Root + name
-		}
-	}
-	if program == "" {
-		return nil, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, rpmTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "-qf", "--queryformat", "%{NAME}\n", "--", path)
-	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/bin:/bin"}
-	cmd.WaitDelay = time.Second
-	out, err := cmd.Output()
-	var exit *exec.ExitError
-	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case errors.As(err, &exit): // "not owned by any package"
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	name, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	return &Claim{Manager: "rpm", Package: name, Upgrade: "dnf upgrade " + name}, nil
+	return false
 }
 
 func (s System) exists(path string) bool {

@@ -26,7 +26,7 @@ func (st *Staged) Commit(version string, previous Binary, waited bool) error {
 	}
 	s := st.s
 	state := State{
-		Installed: Binary{Version: version, SHA256: st.sum},
+		Installed: Binary{Version: version, SHA256: st.sealedSum},
 		Previous:  previous,
 		Time:      time.Now().UTC().Truncate(time.Second),
 	}

@@ -1,11 +1,8 @@
 package swap
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 
@@ -17,13 +14,13 @@ import (
 type Staged struct {
 	s     *Swap
 	file  disk.File
-	hash  hash.Hash
+	hash  sum
 	size  int64
 	links bool // the folder's file system has hard links
 
-	sum    string // of the sealed bytes
-	stamp  disk.Stamp
-	sealed bool
+	sealedSum string
+	stamp     disk.Stamp
+	sealed    bool
 }
 
 // Create creates the staged file. It shows at once, before anything is
@@ -37,7 +34,7 @@ func (s *Swap) Create() (*Staged, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating a file beside the target: %w", err)
 	}
-	st := &Staged{s: s, file: f, hash: sha256.New()}
+	st := &Staged{s: s, file: f, hash: newSum()}
 	if st.links, err = s.probeLink(); err == nil {
 		err = s.carryOver(f, false)
 	}
@@ -74,13 +71,13 @@ func (st *Staged) Reserve(size int64) error {
 	return err
 }
 
-// Write appends to the staged file.
+// Write appends to the staged file. After an error the file is of no use but to be closed or reset.
 func (st *Staged) Write(p []byte) (int, error) {
 	if st.sealed {
 		return 0, errors.New("writing to the staged file: it is sealed")
 	}
+	st.hash.write(p)
 	n, err := st.file.Write(p)
-	st.hash.Write(p[:n])
 	st.size += int64(n)
 	return n, err
 }
@@ -96,7 +93,7 @@ func (st *Staged) Reset() error {
 	if _, err := st.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	st.hash.Reset()
+	st.hash.reset()
 	st.size = 0
 	return nil
 }
@@ -105,7 +102,7 @@ func (st *Staged) Reset() error {
 func (st *Staged) Size() int64 { return st.size }
 
 // Sum is the SHA-256 of what was written, in lower case hex.
-func (st *Staged) Sum() string { return hex.EncodeToString(st.hash.Sum(nil)) }
+func (st *Staged) Sum() string { return st.hash.text() }
 
 // Head returns up to n of the first bytes that were written.
 func (st *Staged) Head(n int) ([]byte, error) {
@@ -146,7 +143,7 @@ func (st *Staged) Seal(sum string) error {
 	if err != nil {
 		return err
 	}
-	st.sum, st.stamp, st.sealed = sum, disk.StampOf(info), true
+	st.sealedSum, st.stamp, st.sealed = sum, disk.StampOf(info), true
 	return nil
 }
 
@@ -175,28 +172,10 @@ func (st *Staged) verify(rehash bool) error {
 	if err != nil {
 		return err
 	}
-	if sum != st.sum {
+	if sum != st.sealedSum {
 		return fmt.Errorf("%w: %s", ErrTampered, st.Path())
 	}
 	return nil
-}
-
-func hashOf(r io.Reader) (string, error) {
-	h := sha256.New()
-	if _, err := io.CopyBuffer(h, r, make([]byte, 128<<10)); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// HashFile is the SHA-256 of a file, in lower case hex.
-func HashFile(fsys disk.FS, name string) (string, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	return hashOf(f)
 }
 
 // Close removes the staged file unless it was committed. It may be called twice.

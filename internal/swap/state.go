@@ -93,7 +93,7 @@ func parseState(data []byte) (State, error) {
 
 func (s *Swap) writeState(state State) error {
 	state.Format = stateFormat
-	data, err := json.MarshalIndent(state, "", "\t")
+	data, err := json.Marshal(state)
 	if err != nil {
 		return fmt.Errorf("writing state: %w", err)
 	}
