@@ -196,7 +196,9 @@ func TestTwoProcesses(t *testing.T) {
 	}
 	first.Process.Kill()
 	first.Wait()
+	r.mu.Lock()
 	r.handle = nil
+	r.mu.Unlock()
 	out, err = child(t, r.URL, target).CombinedOutput()
 	if err != nil || string(out) != "updated "+target+"\n" || !bytes.Equal(read(t, target), new) {
 		t.Errorf("after the first has ended: %s, %v", out, err)

@@ -178,9 +178,14 @@ func (h *HTTP) locate(name string) *url.URL {
 	for i, e := range elements {
 		elements[i] = url.PathEscape(e)
 	}
-	u := *h.base
-	joined := u.JoinPath(elements...)
-	return joined
+	u := h.base.JoinPath(elements...)
+	if !strings.HasPrefix(u.Path, "/") { // a base without a path; errors show it as it is
+		u.Path = "/" + u.Path
+		if u.RawPath != "" {
+			u.RawPath = "/" + u.RawPath
+		}
+	}
+	return u
 }
 
 func (h *HTTP) do(ctx context.Context, where *url.URL, req Request) (*http.Response, error) {

@@ -38,7 +38,8 @@ func (t *transfer) run(ctx context.Context) error {
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, ErrRejected) && !t.noCache:
+		case (errors.Is(err, ErrRejected) || errors.Is(err, ErrTooLarge)) && !t.noCache:
+			// A cache may hold what the name stood for before.
 			t.fresh, t.noCache = true, true
 		case errors.Is(err, ErrBadRange) && restarts < maxRestarts:
 			restarts++

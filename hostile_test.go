@@ -1,0 +1,485 @@
+package updater
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"errors"
+	"io"
+	"io/fs"
+	"log"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/choria-io/go-updater/internal/disk"
+	"github.com/choria-io/go-updater/internal/disk/disktest"
+	"github.com/choria-io/go-updater/internal/managed"
+	"github.com/choria-io/go-updater/store"
+)
+
+// bzip2Only publishes the archive as v0.1.0 does, for a target that is no executable.
+func bzip2Only(t *testing.T, archive []byte, hash string) *testRepo {
+	r := newRepo(t)
+	r.put("tool.bz2", archive)
+	r.put("release.json", []byte(`{"binary":"tool.bz2","hash":"`+hash+`"}`))
+	return r
+}
+
+func TestConcatenatedStreams(t *testing.T) {
+	both := append(bytes.Clone(testingBzip2), testingBzip2...) // as a parallel compressor writes it
+	target := install(t, []byte("old"))
+	r := bzip2Only(t, both, sum([]byte("testing\ntesting\n")))
+	if _, err := ApplyContext(context.Background(), r.options(target)...); err != nil || string(read(t, target)) != "testing\ntesting\n" {
+		t.Errorf("two bzip2 streams: %v", err)
+	}
+	refused(t, bzip2Only(t, append(bytes.Clone(testingBzip2), "and more"...), sum([]byte("testing\n"))), ErrRejected)
+	refused(t, bzip2Only(t, append(bytes.Clone(testingBzip2), 0), sum([]byte("testing\n"))), ErrRejected)
+
+	// A second zstd frame is data like any other: it is held to size and hash.
+	_, new := buildPrograms(t)
+	r = newRepo(t)
+	r.publish(t, new, nil)
+	more := append(zstdOf(t, new), zstdOf(t, []byte("more"))...)
+	r.publish(t, new, func(spec map[string]any) {
+		spec["artifacts"] = []any{map[string]any{"file": "more.zst", "encoding": "zstd", "size": len(more), "sha256": sum(more)}}
+	})
+	r.put("more.zst", more)
+	refused(t, r, ErrRejected)
+}
+
+// archive has handle answer requests for the zstd archive.
+func archive(r *testRepo, handle func(w http.ResponseWriter, req *http.Request, data []byte)) {
+	data := r.files[testFolder+"tool.zst"]
+	r.handle = func(w http.ResponseWriter, req *http.Request) bool {
+		if strings.HasSuffix(req.URL.Path, ".zst") {
+			handle(w, req, data)
+			return true
+		}
+		return false
+	}
+}
+
+func TestHostileArchives(t *testing.T) {
+	_, new := buildPrograms(t)
+	for name, c := range map[string]struct {
+		want   error
+		handle func(w http.ResponseWriter, req *http.Request, data []byte)
+	}{
+		"always cut": {store.ErrCut, func(w http.ResponseWriter, _ *http.Request, data []byte) {
+			w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+			w.Write(data[:1000])
+		}},
+		"shorter, and says so": {ErrRejected, func(w http.ResponseWriter, _ *http.Request, data []byte) { w.Write(data[:1000]) }},
+		"endless, without Content-Length": {store.ErrTooLarge, func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+			for {
+				if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+					return
+				}
+			}
+		}},
+		"larger, and says so": {store.ErrTooLarge, func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+			w.Header().Set("Content-Length", "1000000000000")
+		}},
+		"Content-Length lies": {ErrRejected, func(w http.ResponseWriter, _ *http.Request, data []byte) {
+			conn, out, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			out.WriteString("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+			out.Write(data[:10])
+			out.Flush()
+			conn.Close()
+		}},
+		"forbidden": {fs.ErrPermission, func(w http.ResponseWriter, _ *http.Request, _ []byte) { w.WriteHeader(403) }},
+		"not modified": {nil, func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+			w.WriteHeader(304)
+		}},
+		"a part": {store.ErrBadRange, func(w http.ResponseWriter, _ *http.Request, data []byte) {
+			w.Header().Set("Content-Range", "bytes 0-99/100")
+			w.WriteHeader(206)
+			w.Write(data[:100])
+		}},
+		"altered by a proxy": {ErrRejected, func(w http.ResponseWriter, _ *http.Request, data []byte) {
+			altered := bytes.Clone(data)
+			altered[len(altered)/2] ^= 1
+			w.Write(altered)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRepo(t)
+			r.publish(t, new, nil)
+			archive(r, c.handle)
+			if c.want == nil {
+				old, _ := buildPrograms(t)
+				target := install(t, old)
+				_, err := ApplyContext(context.Background(), r.options(target, Attempts(1))...)
+				var status *store.StatusError
+				if !errors.As(err, &status) || status.Code != 304 || !bytes.Equal(read(t, target), old) {
+					t.Errorf("%v, want a StatusError", err)
+				}
+				return
+			}
+			refused(t, r, c.want)
+		})
+	}
+}
+
+// A cache that serves what was there before is asked to look again, once.
+func TestStaleCache(t *testing.T) {
+	old, new := buildPrograms(t)
+	for name, stale := range map[string][]byte{
+		"smaller": zstdOf(t, old[:len(old)/2]),
+		"larger":  append(zstdOf(t, new), zstdOf(t, old)...),
+	} {
+		r := newRepo(t)
+		r.publish(t, new, nil)
+		archive(r, func(w http.ResponseWriter, req *http.Request, data []byte) {
+			if req.Header.Get("Cache-Control") != "no-cache" {
+				data = stale
+			}
+			w.Write(data)
+		})
+		target := install(t, old)
+		if _, err := ApplyContext(context.Background(), r.options(target)...); err != nil || !bytes.Equal(read(t, target), new) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if n := r.count(); n != 3 { // release.json and twice the archive
+			t.Errorf("%s: %d requests, want 3", name, n)
+		}
+	}
+}
+
+// What was planned is what is installed, whatever is published in between.
+func TestRepublishedAfterPlan(t *testing.T) {
+	old, new := buildPrograms(t)
+	r := newRepo(t)
+	r.publish(t, new, nil)
+	target := install(t, old)
+	plan, err := Check(context.Background(), r.options(target, Attempts(1))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.publish(t, append(bytes.Clone(new), "other content"...), nil)
+	if _, err := plan.Stage(context.Background()); !errors.Is(err, ErrRejected) && !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("%v, want the other content refused", err)
+	}
+	if !bytes.Equal(read(t, target), old) {
+		t.Error("the target was changed")
+	}
+}
+
+func TestCancelEndsAHang(t *testing.T) {
+	old, new := buildPrograms(t)
+	for _, file := range []string{"release.json", "tool.zst"} {
+		for _, headers := range []bool{false, true} {
+			r := newRepo(t)
+			r.publish(t, new, nil)
+			ctx, cancel := context.WithCancel(context.Background())
+			r.handle = func(w http.ResponseWriter, req *http.Request) bool {
+				if !strings.HasSuffix(req.URL.Path, file) {
+					return false
+				}
+				if headers {
+					w.WriteHeader(200)
+					w.(http.Flusher).Flush()
+				}
+				time.AfterFunc(50*time.Millisecond, cancel)
+				<-req.Context().Done()
+				return true
+			}
+			target := install(t, old)
+			began := time.Now()
+			_, err := ApplyContext(ctx, r.options(target)...)
+			if took := time.Since(began); !errors.Is(err, context.Canceled) || took > 5*time.Second {
+				t.Errorf("%s, headers %v: %v after %v", file, headers, err, took)
+			}
+			if !bytes.Equal(read(t, target), old) {
+				t.Error("the target was changed")
+			}
+			if left, _ := filepath.Glob(filepath.Join(filepath.Dir(target), ".*.updater-*")); len(left) != 0 {
+				t.Errorf("left: %v", left)
+			}
+		}
+	}
+}
+
+// TestRefusingDisks updates on disks that refuse one kind of operation.
+func TestRefusingDisks(t *testing.T) {
+	_, new := buildPrograms(t)
+	for name, c := range map[string]struct {
+		kind     string
+		errno    syscall.Errno
+		want     error
+		requests bool // may have been made
+	}{
+		"quota, when reserving": {"reserve", syscall.EDQUOT, ErrNoRoom, true},
+		"quota, when writing":   {"write", syscall.EDQUOT, ErrNoRoom, true},
+		"read-only":             {"create", syscall.EROFS, ErrReadOnly, false},
+		"no right to write":     {"create", syscall.EACCES, ErrNotWritable, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRepo(t)
+			r.publish(t, new, nil)
+			fsys := disktest.Wrap(disk.OS, disktest.Hooks{Before: func(op disktest.Op) error {
+				if op.Kind == c.kind {
+					return c.errno
+				}
+				return nil
+			}})
+			refused(t, r, c.want, func(c *Config) error { c.fs = fsys; return nil })
+			if !c.requests && r.count() != 0 {
+				t.Errorf("%d requests were made", r.count())
+			}
+			if Hint(c.want) == "" {
+				t.Error("no hint")
+			}
+		})
+	}
+}
+
+// TestForeignTargets: the doors of v0.1.0 warn of a target that someone else looks after, those
+// with a context refuse, unless the caller allows it.
+func TestForeignTargets(t *testing.T) {
+	old, new := buildPrograms(t)
+	for name, c := range map[string]struct {
+		want   error
+		allow  Option
+		system func(t *testing.T, target string) managed.System
+	}{
+		"dpkg": {ErrManaged, AllowManaged(), func(t *testing.T, target string) managed.System {
+			root := t.TempDir()
+			info := root + "/var/lib/dpkg/info"
+			if err := os.MkdirAll(info, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(info+"/tool.list", []byte("/.\n"+target+"\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			return managed.System{Root: root}
+		}},
+		"container image": {ErrContainer, AllowContainer(), func(t *testing.T, _ string) managed.System {
+			return managed.System{
+				Root:    t.TempDir(),
+				Getenv:  func(string) string { return "docker" },
+				Overlay: func(string) bool { return true },
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRepo(t)
+			r.publish(t, new, nil)
+			target, err := filepath.EvalSymlinks(install(t, old))
+			if err != nil {
+				t.Fatal(err)
+			}
+			system := c.system(t, target)
+			var messages bytes.Buffer
+			opts := []Option{
+				SourceRepo(r.URL), Version("1.2.3"), TargetFile(target), OS("linux"), Arch("amd64"),
+				Logger(log.New(&messages, "", 0)),
+				func(c *Config) error { c.system = system; return nil },
+			}
+			_, err = ApplyContext(context.Background(), opts...)
+			if !errors.Is(err, c.want) || Hint(err) == "" || r.count() != 0 || !bytes.Equal(read(t, target), old) {
+				t.Errorf("with a context: %v after %d requests", err, r.count())
+			}
+			if _, err := Check(context.Background(), opts...); !errors.Is(err, c.want) {
+				t.Errorf("Check: %v", err)
+			}
+			if _, err := Check(context.Background(), append(opts, c.allow)...); err != nil {
+				t.Errorf("allowed: %v", err)
+			}
+			if strings.Contains(messages.String(), c.want.Error()) {
+				t.Errorf("allowed, and warned of: %s", messages.String())
+			}
+			if err := Apply(opts...); err != nil || !bytes.Equal(read(t, target), new) {
+				t.Errorf("through the old door: %v", err)
+			}
+			if !strings.Contains(messages.String(), "warning: "+c.want.Error()) {
+				t.Errorf("the old door does not warn: %s", messages.String())
+			}
+		})
+	}
+}
+
+// TestPlantedHardLinks: another name of a file that someone treasures lies where ours belong.
+func TestPlantedHardLinks(t *testing.T) {
+	old, new := buildPrograms(t)
+	r := newRepo(t)
+	r.publish(t, new, nil)
+	for _, name := range []string{
+		".tool.updater-new", ".tool.updater-bak", "tool.backup",
+		".tool.updater/lock", ".tool.updater/state.json", ".tool.updater/state.json.new", ".tool.updater/spool", ".tool.updater/spool.json",
+	} {
+		target := install(t, old)
+		if filepath.Base(target) != "tool" {
+			name = strings.Replace(name, "tool", filepath.Base(target), 1)
+		}
+		victim := filepath.Join(t.TempDir(), "victim")
+		if err := os.WriteFile(victim, []byte("precious"), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		before, err := os.Stat(victim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(filepath.Dir(target), name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Link(victim, path); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ApplyContext(context.Background(), r.options(target)...); err != nil || !bytes.Equal(read(t, target), new) {
+			t.Errorf("%s: %v", name, err)
+		}
+		after, err := os.Stat(victim)
+		if err != nil || after.Mode() != before.Mode() || string(read(t, victim)) != "precious" {
+			t.Errorf("%s: the other file was changed: %v, %v", name, after.Mode(), err)
+		}
+	}
+}
+
+// TestStateInTheWay: a file or a link where the state folder belongs is not followed or removed.
+func TestStateInTheWay(t *testing.T) {
+	old, new := buildPrograms(t)
+	r := newRepo(t)
+	r.publish(t, new, nil)
+	elsewhere := t.TempDir()
+	for name, plant := range map[string]func(path string) error{
+		"link":     func(path string) error { return os.Symlink(elsewhere, path) },
+		"file":     func(path string) error { return os.WriteFile(path, []byte("x"), 0o600) },
+		"writable": func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, 0o777)) },
+	} {
+		target := install(t, old)
+		if err := plant(filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".updater")); err != nil {
+			t.Fatal(err)
+		}
+		_, err := ApplyContext(context.Background(), r.options(target)...)
+		if !errors.Is(err, ErrObstructed) && !errors.Is(err, ErrUnsafeFolder) || !bytes.Equal(read(t, target), old) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if left, err := os.ReadDir(elsewhere); err != nil || len(left) != 0 || r.count() != 0 {
+		t.Errorf("a link was followed: %v, %v; %d requests", left, err, r.count())
+	}
+}
+
+// TestStagedFileExchanged: another file under the staged one's name is noticed, as other bytes in it are.
+func TestStagedFileExchanged(t *testing.T) {
+	old, new := buildPrograms(t)
+	r := newRepo(t)
+	r.publish(t, new, nil)
+	target := install(t, old)
+	plan, err := Check(context.Background(), r.options(target)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	staged, err := plan.Stage(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	evil := filepath.Join(filepath.Dir(target), "evil")
+	if err := os.WriteFile(evil, new, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(evil, filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".updater-new")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := staged.Apply(context.Background()); !errors.Is(err, ErrTampered) || !bytes.Equal(read(t, target), old) {
+		t.Errorf("%v, want ErrTampered", err)
+	}
+}
+
+// TestStateOfTheFuture: what a later version left does not stop an earlier one.
+func TestStateOfTheFuture(t *testing.T) {
+	old, new := buildPrograms(t)
+	r := newRepo(t)
+	r.publish(t, new, nil)
+	target := install(t, old)
+	folder := filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".updater")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "state.json"), []byte(`{"format":7,"installed":[]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	warned := false
+	_, err := ApplyContext(context.Background(), r.options(target, OnEvent(func(e Event) { warned = warned || e.Step == StepWarning }))...)
+	if err != nil || !warned || !bytes.Equal(read(t, target), new) {
+		t.Errorf("%v, warned: %v", err, warned)
+	}
+	if status, err := Inspect(context.Background(), TargetFile(target)); err != nil || status.Version != "1.2.3" {
+		t.Errorf("%+v, %v", status, err)
+	}
+}
+
+// signedDownloader is a custom Downloader whose spec has a size and a signature.
+type signedDownloader struct {
+	customDownloader
+	spec *Spec
+}
+
+func (d *signedDownloader) FetchSpec() (*Spec, error) { return d.spec, nil }
+
+func TestCustomDownloaderWithKey(t *testing.T) {
+	old, new := buildPrograms(t)
+	public, private, _ := ed25519.GenerateKey(nil)
+	signed := &Spec{Sha256Hash: sum(new), Size: int64(len(new))}
+	signed.Signature = base64.StdEncoding.EncodeToString(ed25519.Sign(private, signed.SignedText("1", "linux", "amd64")))
+	for name, c := range map[string]struct {
+		d    Downloader
+		want error
+	}{
+		"signed":   {&signedDownloader{customDownloader{data: new}, signed}, nil},
+		"unsigned": {&customDownloader{data: new}, ErrSignature},
+		"signed, other bytes": {&signedDownloader{customDownloader{data: bytes.Replace(new, []byte("new"), []byte("xxx"), 1)}, signed},
+			ErrHash},
+	} {
+		target := install(t, old)
+		err := Apply(TargetFile(target), SourceRepo("nowhere"), Version("1"), OS("linux"), Arch("amd64"), Logger(log.New(io.Discard, "", 0)),
+			PublicKey(public), DownloadMethod(c.d))
+		want := old
+		if c.want == nil {
+			want = new
+		}
+		if !errors.Is(err, c.want) || !bytes.Equal(read(t, target), want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+// roundTripper counts the requests that a caller's client makes.
+type roundTripper struct{ n int }
+
+func (r *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
+	r.n++
+	return http.DefaultTransport.RoundTrip(req)
+}
+
+func TestCallersClientAndHeaders(t *testing.T) {
+	old, new := buildPrograms(t)
+	r := newRepo(t)
+	r.publish(t, new, nil)
+	target := install(t, old)
+	transport := &roundTripper{}
+	opts := r.options(target, HTTPClient(&http.Client{Transport: transport}), HTTPHeader("X-Token", "secret"))
+	if _, err := ApplyContext(context.Background(), opts...); err != nil || !bytes.Equal(read(t, target), new) {
+		t.Fatal(err)
+	}
+	if transport.n != 2 || r.count() != 2 {
+		t.Errorf("%d of %d requests went through the caller's client", transport.n, len(r.requests))
+	}
+	for _, req := range r.requests {
+		if req.Header.Get("X-Token") != "secret" {
+			t.Errorf("%s was asked for without the header", req.URL)
+		}
+	}
+}
