@@ -20,6 +20,7 @@ import (
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/internal/disk/disktest"
 	"github.com/choria-io/go-updater/internal/swap"
+	"github.com/choria-io/go-updater/internal/tuf/tuftest"
 )
 
 var timeZero time.Time
@@ -30,11 +31,11 @@ const faultChild = "UPDATER_FAULT_CHILD"
 
 // scenario is one action under one strategy.
 type scenario struct {
-	action string // "update", or "rollback" of an update
+	action string // "update", "signed update", or "rollback" of an update
 	away   bool
 }
 
-var scenarios = []scenario{{"update", false}, {"rollback", false}, {"update", true}, {"rollback", true}}
+var scenarios = []scenario{{"update", false}, {"rollback", false}, {"update", true}, {"rollback", true}, {"signed update", false}}
 
 func (s scenario) String() string {
 	if s.away {
@@ -71,6 +72,9 @@ func (s scenario) run(fsys disk.FS, url, target string) error {
 		AllowContainer(),
 		func(c *Config) error { c.fs, c.renameAway = fsys, s.away; return nil },
 	}
+	if s.action == "signed update" {
+		opts = append(opts, TrustRoot(newTUF().Files["1.root.json"]), at2030)
+	}
 	if s.action == "rollback" {
 		_, err := Rollback(context.Background(), opts...)
 		return err
@@ -79,14 +83,21 @@ func (s scenario) run(fsys disk.FS, url, target string) error {
 	return err
 }
 
-// faultRepo serves version 1.2.3 for this platform.
+// faultRepo serves version 1.2.3 for this platform, signed.
 func faultRepo(t testing.TB) string {
 	_, new := buildPrograms(t)
-	r := newRepo(t)
-	r.publish(t, new, nil)
-	for name, data := range r.files {
-		file := strings.TrimPrefix(name, testFolder)
-		r.files["1.2.3/"+runtime.GOOS+"/"+runtime.GOARCH+"/"+file] = data
+	r := newSignedRepo(t, new)
+	platform := runtime.GOOS + "/" + runtime.GOARCH
+	for _, file := range []string{"release.json", "tool.zst"} {
+		r.files["1.2.3/"+platform+"/"+file] = r.file(file)
+	}
+	if role := runtime.GOOS + "-" + runtime.GOARCH; role != "linux-amd64" {
+		r.tuf.Delegate("targets", role, true, "*/"+platform+"/*")
+		r.tuf.Target(role, "1.2.3/"+platform+"/release.json", r.file("release.json"), tuftest.Object{
+			"product": "tool", "version": "1.2.3", "os": runtime.GOOS, "arch": runtime.GOARCH, "length": len(new), "sha256": sum(new),
+		})
+		r.tuf.Publish(role, "targets")
+		r.serve()
 	}
 	return r.URL
 }
@@ -135,7 +146,7 @@ func checkClean(t *testing.T, what, target string) {
 	t.Helper()
 	for folder, allowed := range map[string]string{
 		filepath.Dir(target):  " " + filepath.Base(target) + " " + filepath.Base(target) + ".backup ." + filepath.Base(target) + ".updater ",
-		swap.StateDir(target): " lock state.json ",
+		swap.StateDir(target): " lock state.json metadata ",
 	} {
 		entries, err := os.ReadDir(folder)
 		if err != nil {

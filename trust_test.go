@@ -28,12 +28,18 @@ type signedRepo struct {
 	root []byte
 }
 
+// newTUF makes the same metadata each time.
+func newTUF() *tuftest.Repo {
+	r := tuftest.New()
+	r.Signed["root"]["product"] = "tool"
+	r.Signed["root"]["version"] = 0
+	r.PublishRoot()
+	return r
+}
+
 // newSignedRepo publishes and signs version 1.2.3 for linux/amd64.
 func newSignedRepo(t testing.TB, binary []byte) *signedRepo {
-	r := &signedRepo{testRepo: newRepo(t), tuf: tuftest.New()}
-	r.tuf.Signed["root"]["product"] = "tool"
-	r.tuf.Signed["root"]["version"] = 0
-	r.tuf.PublishRoot()
+	r := &signedRepo{testRepo: newRepo(t), tuf: newTUF()}
 	r.root = r.tuf.Files["1.root.json"]
 	r.tuf.Delegate("targets", "linux-amd64", true, "*/linux/amd64/*")
 	r.publish(t, binary, nil)
