@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/choria-io/go-updater/internal/exe"
@@ -260,12 +261,14 @@ func (s *Spec) verify(c *Config) error {
 // candidates are the artifacts that this version can decode, the cheapest first.
 func (s *Spec) candidates() []Artifact {
 	var list []Artifact
-	implied := !s.signed
-	for _, encoding := range []string{Zstd, Bzip2, None} {
+	decodable := []string{Zstd, Bzip2, None}
+	implied := !s.signed && !slices.ContainsFunc(s.Artifacts, func(a Artifact) bool {
+		return a.File == s.BinaryPath && slices.Contains(decodable, a.Encoding)
+	})
+	for _, encoding := range decodable {
 		for _, a := range s.Artifacts {
 			if a.Encoding == encoding && (!s.signed || a.Size > 0 && a.SHA256 != "") {
 				list = append(list, a)
-				implied = implied && a.File != s.BinaryPath
 			}
 		}
 		if encoding == Bzip2 && implied {

@@ -11,9 +11,6 @@ import (
 	"io"
 	"os"
 
-	"github.com/dsnet/compress/bzip2"
-	"github.com/klauspost/compress/zstd"
-
 	updater "github.com/choria-io/go-updater"
 )
 
@@ -33,9 +30,18 @@ type Addition struct {
 	Uncompressed bool               // store the binary as it is as well
 	Force        bool               // replace other bytes, accept any file and platform
 	Key          ed25519.PrivateKey // signs the release if not nil
+
+	// Progress, if not nil, is called while file is being written, with how
+	// many of the binary's bytes are encoded. It should return soon.
+	Progress func(file string, done, total int64)
 }
 
-// Add publishes a binary. Adding the same bytes again changes nothing.
+// Add publishes a binary. Adding the same bytes again changes nothing, but for
+// a signature that was not there.
+//
+// When Add fails, at whatever point, clients see the release as it was, whole. A
+// release that is replaced keeps its files until release.json names the new
+// ones, which therefore have other names.
 //
 // Errors: ErrExists, updater.ErrNotExecutable, updater.ErrOtherPlatform, and
 // those of the store.
@@ -64,31 +70,85 @@ func (r *Repo) Add(ctx context.Context, a Addition) (*Release, error) {
 	release := &Release{Version: a.Version, OS: a.OS, Arch: a.Arch}
 	old, err := r.spec(ctx, folder+"/"+specName)
 	switch {
-	case err == nil && old.Sha256Hash == sum && !a.Force && sameSigned(old, a):
-		release.Spec = old
-		return release, nil
-	case err == nil && old.Sha256Hash != sum && !a.Force:
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, updater.ErrRejected) && a.Force:
+		old = nil // no client sees a release
+	case err != nil:
+		return nil, fmt.Errorf("reading what is there of %s: %w", release, err)
+	case a.Force:
+	case old.Sha256Hash != sum:
 		return nil, fmt.Errorf("%s: %w", release, ErrExists)
-	case err != nil && !errors.Is(err, os.ErrNotExist) && !a.Force:
-		return nil, err
+	default:
+		release.Spec = old
+		return release, r.sign(ctx, folder, a, old, size)
 	}
-	spec := &updater.Spec{BinaryPath: a.Name + ".bz2", Sha256Hash: sum, Size: size}
-	if err := r.putArtifacts(ctx, folder, a, f, spec); err != nil {
-		return nil, err
-	}
-	if a.Key != nil {
-		signature := ed25519.Sign(a.Key, spec.SignedText(a.Version, a.OS, a.Arch))
-		spec.Signature = base64.StdEncoding.EncodeToString(signature)
-	}
-	release.Spec = spec
-	return release, r.putSpec(ctx, folder, spec)
+	release.Spec = &updater.Spec{Sha256Hash: sum, Size: size}
+	return release, r.replace(ctx, folder, a, f, release.Spec, old)
 }
 
-// sameSigned: a release that is there without the signature wanted is not the same.
-func sameSigned(old *updater.Spec, a Addition) bool {
-	if a.Key == nil {
-		return true
+// sign adds a signature to a release that has none by this key.
+func (r *Repo) sign(ctx context.Context, folder string, a Addition, spec *updater.Spec, size int64) error {
+	if a.Key == nil || sameSigned(spec, a) {
+		return nil
 	}
+	spec.Size = size // v0.1.0 wrote none
+	spec.Signature = signature(spec, a)
+	return r.putSpec(ctx, folder, spec)
+}
+
+// replace writes all files of a release, release.json after what it names, and removes
+// what old named alone.
+func (r *Repo) replace(ctx context.Context, folder string, a Addition, f *os.File, spec, old *updater.Spec) error {
+	taken := named(old)
+	a.Name = freeName(a.Name, taken)
+	spec.BinaryPath = a.Name + ".bz2"
+	if err := r.putArtifacts(ctx, folder, a, f, spec); err != nil {
+		return err
+	}
+	if a.Key != nil {
+		spec.Signature = signature(spec, a)
+	}
+	if err := r.putSpec(ctx, folder, spec); err != nil {
+		return err
+	}
+	for file := range taken {
+		if err := r.store.Delete(ctx, folder+"/"+file); err != nil {
+			return fmt.Errorf("the release is replaced, removing its old files: %w", err)
+		}
+	}
+	return nil
+}
+
+// named are the files that a release consists of, beside release.json.
+func named(spec *updater.Spec) map[string]bool {
+	files := map[string]bool{}
+	if spec != nil {
+		files[spec.BinaryPath] = true
+		for _, a := range spec.Artifacts {
+			files[a.File] = true
+		}
+	}
+	return files
+}
+
+// freeName is name, or name-2 and so on where a file of that name is taken.
+func freeName(name string, taken map[string]bool) string {
+	for i := 1; ; i++ {
+		candidate := name
+		if i > 1 {
+			candidate = fmt.Sprintf("%s-%d", name, i)
+		}
+		if !taken[candidate] && !taken[candidate+".bz2"] && !taken[candidate+".zst"] {
+			return candidate
+		}
+	}
+}
+
+func signature(spec *updater.Spec, a Addition) string {
+	return base64.StdEncoding.EncodeToString(ed25519.Sign(a.Key, spec.SignedText(a.Version, a.OS, a.Arch)))
+}
+
+// sameSigned tells whether a release has the signature that is wanted.
+func sameSigned(old *updater.Spec, a Addition) bool {
 	signature, err := base64.StdEncoding.DecodeString(old.Signature)
 	public, ok := a.Key.Public().(ed25519.PublicKey)
 	return err == nil && ok && ed25519.Verify(public, old.SignedText(a.Version, a.OS, a.Arch), signature)
@@ -105,30 +165,35 @@ func hashReader(r io.ReadSeeker) (sum string, size int64, err error) {
 
 // putArtifacts writes the archives, those that clients prefer first.
 func (r *Repo) putArtifacts(ctx context.Context, folder string, a Addition, f *os.File, spec *updater.Spec) error {
-	zst := func(w io.Writer) error { return encodeZstd(w, f, spec.Size) }
+	zst := func(w io.Writer, r io.Reader) error { return encodeZstd(w, r, spec.Size) }
 	if a.Zst != "" {
 		if err := checkZstd(a.Zst, spec); err != nil {
 			return fmt.Errorf("%s: %w", a.Zst, err)
 		}
-		zst = func(w io.Writer) error { return copyFile(w, a.Zst) }
+		zst = func(w io.Writer, _ io.Reader) error { return copyFile(w, a.Zst) }
 	}
 	todo := []struct {
 		file, encoding string
-		encode         func(io.Writer) error
+		encode         func(io.Writer, io.Reader) error
 	}{
 		{a.Name + ".zst", updater.Zstd, zst},
-		{a.Name + ".bz2", updater.Bzip2, func(w io.Writer) error { return encodeBzip2(w, f) }},
+		{a.Name + ".bz2", updater.Bzip2, encodeBzip2},
 	}
 	if a.Uncompressed {
 		todo = append(todo, todo[0])
 		todo[2].file, todo[2].encoding = a.Name, updater.None
-		todo[2].encode = func(w io.Writer) error { _, err := io.Copy(w, f); return err }
+		todo[2].encode = func(w io.Writer, r io.Reader) error { _, err := io.Copy(w, r); return err }
 	}
 	for _, t := range todo {
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
-		artifact, err := r.put(ctx, folder+"/"+t.file, t.encode)
+		source := &counter{r: f, report: func(n int64) {
+			if a.Progress != nil {
+				a.Progress(t.file, n, spec.Size)
+			}
+		}}
+		artifact, err := r.put(ctx, folder+"/"+t.file, func(w io.Writer) error { return t.encode(w, source) })
 		if err != nil {
 			return err
 		}
@@ -141,73 +206,33 @@ func (r *Repo) putArtifacts(ctx context.Context, folder string, a Addition, f *o
 // put streams an encoder's output into the store, hashing on the way.
 func (r *Repo) put(ctx context.Context, name string, encode func(io.Writer) error) (updater.Artifact, error) {
 	pr, pw := io.Pipe()
-	h, n := sha256.New(), &counter{}
-	go func() { pw.CloseWithError(encode(io.MultiWriter(pw, h, n))) }()
-	err := r.store.Put(ctx, name, pr)
+	h, done := sha256.New(), make(chan struct{})
+	go func() {
+		defer close(done)
+		pw.CloseWithError(encode(pw))
+	}()
+	arrived := &counter{r: io.TeeReader(pr, h)}
+	err := r.store.Put(ctx, name, arrived)
 	pr.CloseWithError(err)
+	<-done // the encoder reads the file, which is read again or closed next
 	if err != nil {
 		return updater.Artifact{}, err
 	}
-	return updater.Artifact{Size: n.n, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
+	return updater.Artifact{Size: arrived.n, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
 }
 
-type counter struct{ n int64 }
-
-func (c *counter) Write(p []byte) (int, error) { c.n += int64(len(p)); return len(p), nil }
-
-// encodeZstd keeps to the window that clients decode.
-func encodeZstd(w io.Writer, r io.Reader, size int64) error {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression),
-		zstd.WithWindowSize(updater.MaxWindow), zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return err
-	}
-	enc.ResetContentSize(w, size)
-	if _, err := io.Copy(enc, r); err != nil {
-		return err
-	}
-	return enc.Close()
+// counter counts what is read.
+type counter struct {
+	r      io.Reader
+	n      int64
+	report func(n int64) // may be nil
 }
 
-func encodeBzip2(w io.Writer, r io.Reader) error {
-	enc, err := bzip2.NewWriter(w, &bzip2.WriterConfig{Level: bzip2.BestCompression})
-	if err != nil {
-		return err
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	if c.report != nil {
+		c.report(c.n)
 	}
-	if _, err := io.Copy(enc, r); err != nil {
-		return err
-	}
-	return enc.Close()
-}
-
-func copyFile(w io.Writer, name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = io.Copy(w, f)
-	return err
-}
-
-// checkZstd decodes an archive that was handed in with the client's limits.
-func checkZstd(name string, spec *updater.Spec) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	dec, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(updater.MaxWindow))
-	if err != nil {
-		return err
-	}
-	defer dec.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, io.LimitReader(dec, spec.Size+1)); err != nil {
-		return fmt.Errorf("decoding it with a window of at most %d bytes: %w", updater.MaxWindow, err)
-	}
-	if sum := hex.EncodeToString(h.Sum(nil)); sum != spec.Sha256Hash {
-		return errors.New("it holds another binary")
-	}
-	return nil
+	return n, err
 }

@@ -11,10 +11,7 @@ package repo
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	updater "github.com/choria-io/go-updater"
@@ -100,46 +97,6 @@ func (r *Repo) Remove(ctx context.Context, version, goos, arch string) (int, err
 		}
 	}
 	return len(entries), nil
-}
-
-// Verify fetches every artifact of a release from location with the client
-// that programs embed, and so re-hashes and decodes it. It returns one error
-// for each artifact that is not as release.json says.
-//
-// key may be nil; with it, the release's signature is checked.
-func Verify(ctx context.Context, location string, r Release, key []byte) error {
-	folder, err := os.MkdirTemp("", "update-repo")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(folder)
-	d := &updater.HTTPDownloader{}
-	spec, err := updater.FetchSpec(
-		updater.SourceRepo(location), updater.Version(r.Version), updater.OS(r.OS), updater.Arch(r.Arch),
-		updater.TargetFile(filepath.Join(folder, "binary")), updater.PublicKey(key),
-		updater.DownloadMethod(d), updater.Attempts(1))
-	if err != nil {
-		return err
-	}
-	var failures []error
-	artifacts := spec.Artifacts
-	if len(artifacts) == 0 {
-		artifacts = []updater.Artifact{{File: spec.BinaryPath, Encoding: updater.Bzip2}}
-	}
-	for _, a := range artifacts {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if a.Encoding != updater.Zstd && a.Encoding != updater.Bzip2 && a.Encoding != updater.None {
-			continue // of a later version
-		}
-		one := *spec
-		one.BinaryPath, one.Artifacts = a.File, []updater.Artifact{a}
-		if err := d.FetchBinary(&one, filepath.Join(folder, "binary")); err != nil {
-			failures = append(failures, fmt.Errorf("%s: %s: %w", r, a.File, err))
-		}
-	}
-	return errors.Join(failures...)
 }
 
 func (r *Repo) putSpec(ctx context.Context, folder string, spec *updater.Spec) error {

@@ -73,6 +73,34 @@ func Check(head []byte, goos, goarch string) error {
 	return nil
 }
 
+// Guess tells what head says about the platform that an executable is for.
+// Either result is empty where it says nothing, or several things. Mach-O is
+// taken for darwin: programs on iOS do not replace themselves.
+func Guess(head []byte) (goos, goarch string) {
+	h, ok := identify(head)
+	if !ok {
+		return "", ""
+	}
+	switch h.format {
+	case pe:
+		goos = "windows"
+	case machO:
+		goos = "darwin"
+	case elf:
+		for _, abi := range osabis {
+			if abi.value == h.osabi {
+				goos = abi.goos
+			}
+		}
+	}
+	for _, a := range archs {
+		if len(h.machines) == 1 && archName(h.format, h.machines[0]) == a.name {
+			goarch = a.name
+		}
+	}
+	return goos, goarch
+}
+
 func (h header) runs(m machine) bool {
 	for _, have := range h.machines {
 		if have == m {

@@ -63,6 +63,23 @@ func TestRealPrograms(t *testing.T) {
 	}
 }
 
+func TestGuess(t *testing.T) {
+	for head, want := range map[string]string{
+		"\x7fELF\x02\x01\x01\x00" + strings.Repeat("\x00", 8) + "\x02\x00\x3e\x00":                                                                     " amd64",
+		"\x7fELF\x02\x01\x01\x03" + strings.Repeat("\x00", 8) + "\x03\x00\xb7\x00":                                                                     "linux arm64",
+		"\x7fELF\x01\x02\x01\x09" + strings.Repeat("\x00", 8) + "\x00\x02\x00\x08":                                                                     "freebsd mips",
+		"\x7fELF\x02\x01\x01\x00" + strings.Repeat("\x00", 8) + "\x02\x00\xff\xff":                                                                     " ",
+		"\xcf\xfa\xed\xfe\x0c\x00\x00\x01\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00":                                                             "darwin arm64",
+		"\xca\xfe\xba\xbe\x00\x00\x00\x02" + strings.Repeat("\x01\x00\x00\x07"+strings.Repeat("\x00", 16), 2):                                          "darwin ",
+		"MZ" + strings.Repeat("\x00", 58) + "\x40\x00\x00\x00PE\x00\x00\x64\x86" + strings.Repeat("\x00", 16) + "\x02\x00" + strings.Repeat("\x00", 9): "windows amd64",
+		"#!/bin/sh\necho this is no executable\n":                                                                                                      " ",
+	} {
+		if goos, goarch := Guess([]byte(head)); goos+" "+goarch != want {
+			t.Errorf("%q is for %q %q, want %q", head, goos, goarch, want)
+		}
+	}
+}
+
 func TestNotExecutable(t *testing.T) {
 	for name, head := range map[string]string{
 		"empty":             "",

@@ -1,0 +1,72 @@
+package repo
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/dsnet/compress/bzip2"
+	"github.com/klauspost/compress/zstd"
+
+	updater "github.com/choria-io/go-updater"
+)
+
+// encodeZstd keeps to the window that clients decode.
+func encodeZstd(w io.Writer, r io.Reader, size int64) error {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression),
+		zstd.WithWindowSize(updater.MaxWindow), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return err
+	}
+	enc.ResetContentSize(w, size)
+	if _, err := io.Copy(enc, r); err != nil {
+		return err
+	}
+	return enc.Close()
+}
+
+func encodeBzip2(w io.Writer, r io.Reader) error {
+	enc, err := bzip2.NewWriter(w, &bzip2.WriterConfig{Level: bzip2.BestCompression})
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(enc, r); err != nil {
+		return err
+	}
+	return enc.Close()
+}
+
+func copyFile(w io.Writer, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(w, f)
+	return err
+}
+
+// checkZstd decodes an archive that was handed in with the client's limits.
+func checkZstd(name string, spec *updater.Spec) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	dec, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(updater.MaxWindow))
+	if err != nil {
+		return err
+	}
+	defer dec.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, io.LimitReader(dec, spec.Size+1)); err != nil {
+		return fmt.Errorf("decoding it with a window of at most %d bytes: %w", updater.MaxWindow, err)
+	}
+	if sum := hex.EncodeToString(h.Sum(nil)); sum != spec.Sha256Hash {
+		return errors.New("it holds another binary")
+	}
+	return nil
+}

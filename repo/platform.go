@@ -1,0 +1,44 @@
+package repo
+
+import (
+	"debug/buildinfo"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/choria-io/go-updater/internal/exe"
+)
+
+// PlatformOf tells which platform an executable was made for, as far as the
+// file knows: from what Go's linker leaves in each binary, else from the
+// header. Either result is empty where neither tells: an ELF file that is not
+// Go's rarely names its system.
+//
+// Errors: those of reading the file. What is no executable has no platform.
+func PlatformOf(path string) (goos, goarch string, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", "", err
+	}
+	defer f.Close()
+	if info, err := buildinfo.Read(f); err == nil {
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "GOOS":
+				goos = s.Value
+			case "GOARCH":
+				goarch = s.Value
+			}
+		}
+		if goos != "" && goarch != "" {
+			return goos, goarch, nil
+		}
+	}
+	head := make([]byte, exe.HeaderSize)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return "", "", fmt.Errorf("reading %s: %w", path, err)
+	}
+	goos, goarch = exe.Guess(head[:n])
+	return goos, goarch, nil
+}
