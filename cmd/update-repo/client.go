@@ -3,10 +3,8 @@ package main
 import (
 	"fmt"
 	"runtime"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	updater "github.com/choria-io/go-updater"
 )
@@ -19,7 +17,7 @@ func applyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "apply REPOSITORY TARGET", Short: "Update a program that does not embed the library",
 		Example: "  update-repo apply https://repo.example.net/updater /usr/local/bin/tool --version 1.2.3",
-		Args:    needArgs(2, "the repository or the target"),
+		Args:    needArgs(2, 2, "the repository or the target"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := p.check(); err != nil {
 				return err
@@ -71,19 +69,13 @@ func applyCommand() *cobra.Command {
 
 // progress draws a line on a terminal; elsewhere only warnings are told.
 func progress(c *cobra.Command) func(updater.Event) {
-	w := c.ErrOrStderr()
-	f, ok := w.(interface{ Fd() uintptr })
-	terminal := ok && term.IsTerminal(int(f.Fd()))
+	b := newBar(c.ErrOrStderr())
 	return func(e updater.Event) {
-		switch {
-		case e.Step == updater.StepWarning:
-			fmt.Fprintf(w, "warning: %v\n", e.Err)
-		case terminal && e.Step == updater.StepFetch && e.Total > 0:
-			filled := int(30 * e.Done / e.Total)
-			fmt.Fprintf(w, "\r[%-30s] %3d%% %8.1f kB/s", strings.Repeat("=", filled), 100*e.Done/e.Total, e.Rate/1000)
-			if e.Done == e.Total {
-				fmt.Fprintln(w)
-			}
+		switch e.Step {
+		case updater.StepWarning:
+			fmt.Fprintf(c.ErrOrStderr(), "warning: %v\n", e.Err)
+		case updater.StepFetch:
+			b.show("fetching", e.Done, e.Total)
 		}
 	}
 }
@@ -91,7 +83,7 @@ func progress(c *cobra.Command) func(updater.Event) {
 func rollbackCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "rollback TARGET", Short: "Make the backup the target again", Args: needArgs(1, "the target"),
+		Use: "rollback TARGET", Short: "Make the backup the target again", Args: needArgs(1, 1, "the target"),
 		RunE: func(c *cobra.Command, args []string) error {
 			status, err := updater.Rollback(c.Context(), updater.TargetFile(args[0]), updater.OnEvent(progress(c)))
 			if err != nil {
@@ -109,7 +101,7 @@ func statusCommand() *cobra.Command {
 	var p platform
 	c := &cobra.Command{
 		Use: "status [REPOSITORY] TARGET", Short: "Tell what is installed, and whether a version would change it",
-		Args: needArgs(1, "the target"),
+		Args: needArgs(1, 2, "the target"),
 		RunE: func(c *cobra.Command, args []string) error {
 			target := args[len(args)-1]
 			status, err := updater.Inspect(c.Context(), updater.TargetFile(target), updater.OnEvent(progress(c)))

@@ -21,8 +21,6 @@ import (
 	updater "github.com/choria-io/go-updater"
 )
 
-var errDamaged = errors.New("the repository is damaged")
-
 // usageError is a command line that makes no sense.
 type usageError struct{ error }
 
@@ -38,12 +36,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(withAdd(root, args))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
 	fmt.Fprintf(stderr, "error: %v\n", err)
-	if hint := hintFor(err); hint != "" {
+	if hint := hintFor(command, err); hint != "" {
 		fmt.Fprintf(stderr, "hint: %s\n", hint)
 	}
 	var usage usageError
@@ -86,20 +84,27 @@ func newRoot() *cobra.Command {
 		Short: "Make and keep update repositories of plain files",
 		Long: "update-repo makes and keeps repositories from which programs update themselves.\n" +
 			"`update-repo FILE --version V --os OS --arch ARCH` is short for `update-repo add FILE ...`.\n\n" +
-			"Exit codes: 0 done, 1 failed, 2 wrong usage, 3 busy (try later), 4 damage found by verify.",
+			"Data goes to standard output, as JSON with --json; errors, hints, warnings and, on a\n" +
+			"terminal, progress go to standard error. No colours are used, NO_COLOR or not.\n\n" +
+			"Exit codes:\n" +
+			"  0  done\n" +
+			"  1  failed\n" +
+			"  2  wrong usage\n" +
+			"  3  busy: another update of the target is running, try later\n" +
+			"  4  verify found damage",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(addCommand(), listCommand(), verifyCommand(), removeCommand(), serveCommand(),
-		keygenCommand(), applyCommand(), rollbackCommand(), statusCommand())
+		keygenCommand(), applyCommand(), rollbackCommand(), statusCommand(), manCommand())
 	return root
 }
 
-func hintFor(err error) string {
+func hintFor(c *cobra.Command, err error) string {
 	var usage usageError
 	if errors.As(err, &usage) {
-		return "see update-repo help"
+		return "see " + c.CommandPath() + " --help"
 	}
 	if h := publisherHint(err); h != "" {
 		return h
@@ -114,10 +119,16 @@ func printJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-func needArgs(n int, what string) cobra.PositionalArgs {
+const anyNumber = 1 << 30
+
+// needArgs asks for least to most arguments; what names those that may be missing.
+func needArgs(least, most int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
-		if len(args) < n {
+		if len(args) < least {
 			return usageError{fmt.Errorf("%s is missing", what)}
+		}
+		if len(args) > most {
+			return usageError{fmt.Errorf("unexpected argument %q", args[most])}
 		}
 		return nil
 	}

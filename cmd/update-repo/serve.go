@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"strings"
@@ -17,42 +18,70 @@ import (
 
 func serveCommand() *cobra.Command {
 	var folder, listen string
+	var asJSON bool
 	c := &cobra.Command{
 		Use: "serve", Short: "Serve the repository over HTTP, on loopback unless told", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if _, err := openFolder(folder); err != nil {
+				return err
+			}
 			l, err := net.Listen("tcp", listen)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(c.OutOrStdout(), "http://%s\n", l.Addr())
-			server := &http.Server{Handler: handler(store.NewDir(folder)), ReadHeaderTimeout: 10 * time.Second}
-			done := make(chan error, 1)
-			go func() { done <- server.Serve(l) }()
-			select {
-			case err := <-done:
-				return err
-			case <-c.Context().Done():
+			url := "http://" + l.Addr().String()
+			if asJSON {
+				err = printJSON(c.OutOrStdout(), map[string]any{"url": url})
+			} else {
+				_, err = fmt.Fprintln(c.OutOrStdout(), url)
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-			defer cancel()
-			return server.Shutdown(ctx)
+			if err != nil {
+				l.Close()
+				return err
+			}
+			return serve(c.Context(), l, handler(store.NewDir(folder), c.ErrOrStderr()))
 		},
 	}
 	repoFlag(c, &folder)
+	jsonFlag(c, &asJSON)
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address and port; port 0 picks a free one")
 	return c
 }
 
+// grace is how long requests under way may take after the word to stop.
+const grace = 10 * time.Second
+
+// serve answers requests until ctx ends, and finishes those under way.
+func serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	return server.Shutdown(ctx)
+}
+
 // handler serves files only: no listings, nothing outside the folder.
-func handler(dir *store.Dir) http.Handler {
+func handler(dir *store.Dir, warnings io.Writer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
 			return
 		}
 		object, err := dir.Open(r.Context(), strings.TrimPrefix(r.URL.Path, "/"), store.Request{})
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, store.ErrInvalidName) {
 			http.NotFound(w, r)
+			return
+		}
+		if err != nil {
+			fmt.Fprintf(warnings, "warning: %v\n", err)
+			http.Error(w, "the file cannot be read", http.StatusInternalServerError)
 			return
 		}
 		defer object.Body.Close()

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	updater "github.com/choria-io/go-updater"
+	"github.com/choria-io/go-updater/repo"
+	"github.com/choria-io/go-updater/store"
+)
+
+func addCommand() *cobra.Command {
+	var p platform
+	var a repo.Addition
+	var folder, keyFile string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "add FILE...",
+		Short: "Publish binaries",
+		Long: "Publish binaries. `update-repo FILE...` is short for it.\n\n" +
+			"Where --os or --arch is not given it is read from the file: Go binaries know both,\n" +
+			"others at times. Several files are one release, each for its own platform. Nothing\n" +
+			"is published before all files are understood.",
+		Example: "  update-repo add choria --version 1.2.3 --os linux --arch amd64 --repo /srv/repo\n" +
+			"  update-repo add build/*/choria --version 1.2.3 --repo /srv/repo",
+		Args: needArgs(1, anyNumber, "the file to publish"),
+		RunE: func(c *cobra.Command, files []string) error {
+			todo, err := additions(files, p, a)
+			if err != nil {
+				return err
+			}
+			var key []byte
+			if keyFile != "" {
+				if key, err = readKey(keyFile); err != nil {
+					return err
+				}
+			}
+			r, progress := repo.Open(store.NewDir(folder)), newBar(c.ErrOrStderr())
+			var done []*repo.Release
+			for _, a := range todo {
+				a.Key, a.Progress = key, progress.show
+				release, err := r.Add(c.Context(), a)
+				if err != nil {
+					return err
+				}
+				done = append(done, release)
+				if !asJSON {
+					printArtifacts(c, release)
+				}
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), done)
+			}
+			return nil
+		},
+	}
+	p.flags(c)
+	repoFlag(c, &folder)
+	jsonFlag(c, &asJSON)
+	c.Flags().BoolVar(&a.Force, "force", false, "replace what is there, and accept any file and platform")
+	c.Flags().BoolVar(&a.Uncompressed, "uncompressed", false, "additionally store the file uncompressed")
+	c.Flags().StringVar(&a.Zst, "zst", "", "use this zstd archive of the binary instead of making one")
+	c.Flags().StringVar(&keyFile, "sign-key", "", "sign with the private key in this file, see keygen")
+	return c
+}
+
+func printArtifacts(c *cobra.Command, r *repo.Release) {
+	for _, artifact := range r.Spec.Artifacts {
+		fmt.Fprintf(c.OutOrStdout(), "%s/%s/%s/%s\t%d bytes\n", r.Version, r.OS, r.Arch, artifact.File, artifact.Size)
+	}
+}
+
+// additions gives each file its platform, and refuses the whole call if one has none.
+func additions(files []string, p platform, common repo.Addition) ([]repo.Addition, error) {
+	if p.version == "" {
+		return nil, usageError{errors.New("--version is missing")}
+	}
+	if common.Zst != "" && len(files) > 1 {
+		return nil, usageError{errors.New("--zst is for one file")}
+	}
+	taken := map[string]string{}
+	var list []repo.Addition
+	for _, file := range files {
+		a := common
+		a.Path, a.Version = file, p.version
+		if err := choosePlatform(&a, p); err != nil {
+			return nil, err
+		}
+		at := a.OS + "/" + a.Arch
+		if first, ok := taken[at]; ok {
+			return nil, usageError{fmt.Errorf("%s and %s are both for %s", first, file, at)}
+		}
+		taken[at] = file
+		a.Name = filepath.Base(file)
+		if a.OS == "windows" {
+			a.Name = strings.TrimSuffix(a.Name, ".exe")
+		}
+		if err := checkFile(a); err != nil {
+			return nil, err
+		}
+		list = append(list, a)
+	}
+	return list, nil
+}
+
+func choosePlatform(a *repo.Addition, p platform) error {
+	a.OS, a.Arch = p.os, p.arch
+	if p.os != "" && p.arch != "" {
+		return nil
+	}
+	goos, goarch, err := repo.PlatformOf(a.Path)
+	if err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		flag, told string
+		value      *string
+	}{{"os", goos, &a.OS}, {"arch", goarch, &a.Arch}} {
+		if *part.value == "" {
+			*part.value = part.told
+		}
+		if *part.value == "" {
+			return usageError{fmt.Errorf("--%s is missing, and %s does not tell", part.flag, a.Path)}
+		}
+	}
+	return nil
+}
+
+// checkFile finds before the first file is published what Add would refuse of a later one.
+func checkFile(a repo.Addition) error {
+	f, err := os.Open(a.Path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if a.Force {
+		return nil
+	}
+	if err := updater.CheckPlatform(f, a.OS, a.Arch); err != nil {
+		return fmt.Errorf("%s is %w", a.Path, err)
+	}
+	return nil
+}
