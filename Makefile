@@ -6,7 +6,7 @@ SHELL = bash
 # make fuzz         the fuzz targets, for FUZZTIME each
 # make bench       the measured comparison, with real programs
 
-MODULES  = . repo cmd/update-repo
+MODULES  = . repo cmd/update-repo test
 FUZZTIME = 5s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -43,6 +43,8 @@ fuzz:
 	go test -run '^$$' -fuzz FuzzLocation -fuzztime $(FUZZTIME) ./store
 	go test -run '^$$' -fuzz FuzzParseState -fuzztime $(FUZZTIME) ./internal/swap
 	go test -run '^$$' -fuzz FuzzCheck -fuzztime $(FUZZTIME) ./internal/exe
+	go test -run '^$$' -fuzz FuzzMetadata -fuzztime $(FUZZTIME) ./internal/tuf
+	go test -run '^$$' -fuzz FuzzCanonical -fuzztime $(FUZZTIME) ./internal/tuf
 
 staticcheck:
 	@for m in $(MODULES); do (cd $$m && go run $(STATICCHECK) ./...) || exit 1; done
