@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 
 	updater "github.com/choria-io/go-updater"
@@ -46,6 +47,32 @@ type Addition struct {
 // Errors: ErrExists, updater.ErrNotExecutable, updater.ErrOtherPlatform, and
 // those of the store.
 func (r *Repo) Add(ctx context.Context, a Addition) (*Release, error) {
+	list, err := r.AddAll(ctx, []Addition{a})
+	if err != nil {
+		return nil, err
+	}
+	return list[0], nil
+}
+
+// AddAll publishes several binaries at once: in a signed repository all become visible together.
+func (r *Repo) AddAll(ctx context.Context, additions []Addition) ([]*Release, error) {
+	t, err := r.transaction(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer t.end()
+	var list []*Release
+	for _, a := range additions {
+		release, err := r.add(ctx, t, a)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, release)
+	}
+	return list, t.commit(ctx)
+}
+
+func (r *Repo) add(ctx context.Context, t *transaction, a Addition) (*Release, error) {
 	folder, err := updater.Folder(a.Version, a.OS, a.Arch)
 	if err != nil {
 		return nil, err
@@ -68,6 +95,10 @@ func (r *Repo) Add(ctx context.Context, a Addition) (*Release, error) {
 		return nil, err
 	}
 	release := &Release{Version: a.Version, OS: a.OS, Arch: a.Arch}
+	there, err := t.has(ctx, folder, sum)
+	if err != nil {
+		return nil, err
+	}
 	old, err := r.spec(ctx, folder+"/"+specName)
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, updater.ErrRejected) && a.Force:
@@ -78,44 +109,68 @@ func (r *Repo) Add(ctx context.Context, a Addition) (*Release, error) {
 	case old.Sha256Hash != sum:
 		return nil, fmt.Errorf("%s: %w", release, ErrExists)
 	default:
+		old.Size = size // v0.1.0 wrote none
 		release.Spec = old
-		return release, r.sign(ctx, folder, a, old, size)
+		return release, r.keep(ctx, t, folder, a, release, there)
+	}
+	if err := t.withdraw(ctx, folder); err != nil {
+		return nil, err
 	}
 	release.Spec = &updater.Spec{Sha256Hash: sum, Size: size}
-	return release, r.replace(ctx, folder, a, f, release.Spec, old)
+	data, err := r.replace(ctx, folder, a, f, release.Spec, old)
+	if err != nil {
+		return nil, err
+	}
+	return release, t.release(release, data)
 }
 
-// sign adds a signature to a release that has none by this key.
-func (r *Repo) sign(ctx context.Context, folder string, a Addition, spec *updater.Spec, size int64) error {
-	if a.Key == nil || sameSigned(spec, a) {
+// keep leaves the files of a release, and adds the signatures that are wanted and not there. listed says that the
+// signed metadata has it as it is; where it has not, because a publish was interrupted, the files are
+// measured before they are signed.
+func (r *Repo) keep(ctx context.Context, t *transaction, folder string, a Addition, release *Release, listed bool) error {
+	if a.Key != nil && !sameSigned(release.Spec, a) {
+		if err := t.withdraw(ctx, folder); err != nil {
+			return err
+		}
+		release.Spec.Signature = signature(release.Spec, a)
+		if _, err := r.putSpec(ctx, folder, release.Spec); err != nil {
+			return err
+		}
+		listed = false
+	}
+	if t.base == nil || listed {
 		return nil
 	}
-	spec.Size = size // v0.1.0 wrote none
-	spec.Signature = signature(spec, a)
-	return r.putSpec(ctx, folder, spec)
+	files, err := r.complete(ctx, product(t.base.root()), release)
+	if err != nil {
+		return fmt.Errorf("what is there of %s: %w", release, err)
+	}
+	maps.Copy(t.files, files)
+	return nil
 }
 
 // replace writes all files of a release, release.json after what it names, and removes
 // what old named alone.
-func (r *Repo) replace(ctx context.Context, folder string, a Addition, f *os.File, spec, old *updater.Spec) error {
+func (r *Repo) replace(ctx context.Context, folder string, a Addition, f *os.File, spec, old *updater.Spec) ([]byte, error) {
 	taken := named(old)
 	a.Name = freeName(a.Name, taken)
 	spec.BinaryPath = a.Name + ".bz2"
 	if err := r.putArtifacts(ctx, folder, a, f, spec); err != nil {
-		return err
+		return nil, err
 	}
 	if a.Key != nil {
 		spec.Signature = signature(spec, a)
 	}
-	if err := r.putSpec(ctx, folder, spec); err != nil {
-		return err
+	data, err := r.putSpec(ctx, folder, spec)
+	if err != nil {
+		return nil, err
 	}
 	for file := range taken {
 		if err := r.store.Delete(ctx, folder+"/"+file); err != nil {
-			return fmt.Errorf("the release is replaced, removing its old files: %w", err)
+			return nil, fmt.Errorf("the release is replaced, removing its old files: %w", err)
 		}
 	}
-	return nil
+	return data, nil
 }
 
 // named are the files that a release consists of, beside release.json.

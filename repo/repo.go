@@ -21,6 +21,7 @@ import (
 // Repo is an update repository.
 type Repo struct {
 	store store.Store
+	signing
 }
 
 // Open returns the repository in a store. An empty store is an empty repository.
@@ -74,19 +75,27 @@ func (r *Repo) spec(ctx context.Context, name string) (*updater.Spec, error) {
 	return updater.ParseSpec(data)
 }
 
-// Remove removes a release, release.json first, so that no reader is sent to
+// Remove removes a release: from the signed metadata first, then release.json, so that no reader is sent to
 // files that are gone. It returns how many files that were.
 func (r *Repo) Remove(ctx context.Context, version, goos, arch string) (int, error) {
 	folder, err := updater.Folder(version, goos, arch)
 	if err != nil {
 		return 0, err
 	}
+	t, err := r.transaction(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer t.end()
 	entries, err := r.store.List(ctx, folder+"/")
 	if err != nil {
 		return 0, err
 	}
 	if len(entries) == 0 {
 		return 0, fmt.Errorf("there is no release %s for %s/%s in %s", version, goos, arch, r.store)
+	}
+	if err := t.withdraw(ctx, folder); err != nil {
+		return 0, err
 	}
 	if err := r.store.Delete(ctx, folder+"/"+specName); err != nil {
 		return 0, err
@@ -99,10 +108,12 @@ func (r *Repo) Remove(ctx context.Context, version, goos, arch string) (int, err
 	return len(entries), nil
 }
 
-func (r *Repo) putSpec(ctx context.Context, folder string, spec *updater.Spec) error {
+// putSpec writes release.json and returns its bytes.
+func (r *Repo) putSpec(ctx context.Context, folder string, spec *updater.Spec) ([]byte, error) {
 	data, err := json.MarshalIndent(spec, "", "  ")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return r.store.Put(ctx, folder+"/"+specName, strings.NewReader(string(data)+"\n"))
+	data = append(data, '\n')
+	return data, r.putBytes(ctx, folder+"/"+specName, data)
 }

@@ -11,12 +11,12 @@ import (
 
 	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/repo"
-	"github.com/choria-io/go-updater/store"
 )
 
 func addCommand() *cobra.Command {
 	var p platform
 	var a repo.Addition
+	var k keyFlags
 	var folder, keyFile string
 	var asJSON bool
 	c := &cobra.Command{
@@ -40,26 +40,29 @@ func addCommand() *cobra.Command {
 					return err
 				}
 			}
-			r, progress := repo.Open(store.NewDir(folder)), newBar(c.ErrOrStderr())
-			var done []*repo.Release
-			for _, a := range todo {
-				a.Key, a.Progress = key, progress.show
-				release, err := r.Add(c.Context(), a)
-				if err != nil {
-					return err
-				}
-				done = append(done, release)
-				if !asJSON {
-					printArtifacts(c, release)
-				}
+			r, err := k.open(c, folder)
+			if err != nil {
+				return err
+			}
+			progress := newBar(c.ErrOrStderr())
+			for i := range todo {
+				todo[i].Key, todo[i].Progress = key, progress.show
+			}
+			done, err := r.AddAll(c.Context(), todo)
+			if err != nil {
+				return err
 			}
 			if asJSON {
 				return printJSON(c.OutOrStdout(), done)
+			}
+			for _, release := range done {
+				printArtifacts(c, release)
 			}
 			return nil
 		},
 	}
 	p.flags(c)
+	k.flags(c)
 	repoFlag(c, &folder)
 	jsonFlag(c, &asJSON)
 	c.Flags().BoolVar(&a.Force, "force", false, "replace what is there, and accept any file and platform")

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	updater "github.com/choria-io/go-updater"
+	"github.com/choria-io/go-updater/repo"
 )
 
 // usageError is a command line that makes no sense.
@@ -48,7 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case errors.As(err, &usage):
 		return 2
-	case errors.Is(err, updater.ErrBusy):
+	case errors.Is(err, updater.ErrBusy), errors.Is(err, repo.ErrBusy):
 		return 3
 	case errors.Is(err, errDamaged):
 		return 4
@@ -97,7 +98,8 @@ func newRoot() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(addCommand(), listCommand(), verifyCommand(), removeCommand(), serveCommand(),
-		keygenCommand(), applyCommand(), rollbackCommand(), statusCommand(), manCommand())
+		initCommand(), timestampCommand(), keygenCommand(),
+		applyCommand(), rollbackCommand(), statusCommand(), manCommand())
 	return root
 }
 
@@ -105,6 +107,9 @@ func hintFor(c *cobra.Command, err error) string {
 	var usage usageError
 	if errors.As(err, &usage) {
 		return "see " + c.CommandPath() + " --help"
+	}
+	if h := signingHint(err); h != "" {
+		return h
 	}
 	if h := publisherHint(err); h != "" {
 		return h

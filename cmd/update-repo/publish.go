@@ -105,6 +105,7 @@ func listCommand() *cobra.Command {
 func removeCommand() *cobra.Command {
 	var folder string
 	var p platform
+	var k keyFlags
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "remove", Short: "Remove a release", Args: noArgs,
@@ -112,7 +113,10 @@ func removeCommand() *cobra.Command {
 			if err := p.check(); err != nil {
 				return err
 			}
-			r, err := openFolder(folder)
+			if _, err := openFolder(folder); err != nil {
+				return err
+			}
+			r, err := k.open(c, folder)
 			if err != nil {
 				return err
 			}
@@ -130,5 +134,6 @@ func removeCommand() *cobra.Command {
 	repoFlag(c, &folder)
 	jsonFlag(c, &asJSON)
 	p.flags(c)
+	k.flags(c)
 	return c
 }

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/choria-io/go-updater/repo"
+)
+
+// signingHint says what to do about errors of signed repositories.
+func signingHint(err error) string {
+	switch {
+	case errors.Is(err, repo.ErrKeys):
+		return "name the folder of the private keys with --keys or " + keysVariable
+	case errors.Is(err, repo.ErrUnsigned):
+		return "update-repo init makes keys and signs it"
+	case errors.Is(err, repo.ErrSigned):
+		return "its trust root is metadata/1.root.json; embed that file"
+	case errors.Is(err, repo.ErrUntrusted):
+		return "find out who wrote the metadata before you publish; a copy from before can be put back"
+	case errors.Is(err, repo.ErrBusy):
+		return "run it again when the other is done"
+	case errors.Is(err, repo.ErrPassphrase), errors.Is(err, errNoPassphrase):
+		return "type it, set " + passphraseVariable + ", or name a file with --passphrase-file"
+	case errors.Is(err, repo.ErrKeyMode):
+		return "chmod 600 the file; if others could read it and it has no passphrase, replace the key with update-repo rotate"
+	}
+	return ""
+}

@@ -1,0 +1,361 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"github.com/choria-io/go-updater/store"
+)
+
+// change is new metadata in the making: everything that one command wants, signed and published
+// at once.
+type change struct {
+	repo   *Repo
+	base   *signed
+	root   *rootMeta               // the next root, nil if it stays
+	roles  map[string]*targetsMeta // changed, by name
+	parent map[string]string       // who delegates to them
+	snap   *snapshotMeta           // nil if no role changed
+	lost   bool                    // the old keys cannot sign any more
+}
+
+func (r *Repo) newChange(base *signed) *change {
+	return &change{repo: r, base: base, roles: map[string]*targetsMeta{}, parent: map[string]string{}}
+}
+
+// nextRoot is the root that will be current.
+func (c *change) nextRoot() *rootMeta {
+	if c.root != nil {
+		return c.root
+	}
+	return c.base.root()
+}
+
+// get is a role as it will be.
+func (c *change) get(ctx context.Context, name, parent string) (*targetsMeta, error) {
+	if m := c.roles[name]; m != nil {
+		return m, nil
+	}
+	if name == metadata.TARGETS {
+		return c.base.roles[name], nil
+	}
+	// What delegates to it now, not what will: its keys may be about to change.
+	by := c.base.roles[parent]
+	if by == nil {
+		return nil, fmt.Errorf("%s: %s, which delegates to it, has not been read", name, parent)
+	}
+	return c.base.role(ctx, name, by)
+}
+
+// edit marks a role as changed. What get returned before must be asked for again.
+func (c *change) edit(name, parent string, m *targetsMeta) {
+	c.roles[name], c.parent[name] = m, parent
+}
+
+// Roles that delegate to bins do so by TAP 15: the bin of a file is given by the first bits of its path's sha256.
+// With more bins the snapshot grows, with fewer the bins do; a client reads all of the snapshot
+// and one bin.
+const (
+	directFiles = 100      // that a platform's role lists itself
+	binLimit    = 32 << 10 // bytes of a bin's JSON, about 160 files
+)
+
+// nextBits are the steps in which the number of bins grows. Old bins stay in
+// snapshot for ever, hence few and large steps at first.
+func nextBits(bits int) int {
+	switch bits {
+	case 0:
+		return 3
+	case 3:
+		return 5
+	}
+	return bits + 1
+}
+
+// setFiles changes what is signed about files; nil takes a file out. The paths are
+// VERSION/OS/ARCH/NAME.
+func (c *change) setFiles(ctx context.Context, files map[string]*metadata.TargetFiles) error {
+	platforms := map[string]map[string]*metadata.TargetFiles{}
+	for path, f := range files {
+		parts := strings.Split(path, "/")
+		if len(parts) != 4 {
+			return fmt.Errorf("%s is not a file of a release", path)
+		}
+		platform := parts[1] + "/" + parts[2]
+		if platforms[platform] == nil {
+			platforms[platform] = map[string]*metadata.TargetFiles{}
+		}
+		platforms[platform][path] = f
+	}
+	for _, platform := range slices.Sorted(maps.Keys(platforms)) {
+		if err := c.setPlatform(ctx, platform, platforms[platform]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// delegationTo finds the role that targets trusts with a platform, "" if none.
+func delegationTo(targets *targetsMeta, platform string) string {
+	if targets.Signed.Delegations == nil {
+		return ""
+	}
+	for _, d := range targets.Signed.Delegations.Roles {
+		if slices.Equal(d.Paths, []string{"*/" + platform + "/*"}) {
+			return d.Name
+		}
+	}
+	return ""
+}
+
+func (c *change) setPlatform(ctx context.Context, platform string, files map[string]*metadata.TargetFiles) error {
+	targets, err := c.get(ctx, metadata.TARGETS, metadata.ROOT)
+	if err != nil {
+		return err
+	}
+	name := delegationTo(targets, platform)
+	if name == "" {
+		maps.DeleteFunc(files, func(_ string, f *metadata.TargetFiles) bool { return f == nil })
+		if len(files) == 0 {
+			return nil
+		}
+		if name, err = c.addPlatform(targets, platform); err != nil {
+			return err
+		}
+	}
+	role, err := c.get(ctx, name, metadata.TARGETS)
+	if err != nil {
+		return err
+	}
+	if role.Signed.Delegations != nil {
+		return c.setBinned(ctx, name, role, files)
+	}
+	if !merge(role.Signed.Targets, files) {
+		return nil
+	}
+	c.edit(name, metadata.TARGETS, role)
+	if len(role.Signed.Targets) > directFiles {
+		return c.split(name, role, role.Signed.Targets, nextBits(0))
+	}
+	return nil
+}
+
+// merge sets files and tells whether that changed anything.
+func merge(list, files map[string]*metadata.TargetFiles) (changed bool) {
+	for path, f := range files {
+		old := list[path]
+		switch {
+		case f == nil && old != nil:
+			delete(list, path)
+			changed = true
+		case f != nil && !sameFile(old, f):
+			list[path] = f
+			changed = true
+		}
+	}
+	return changed
+}
+
+func sameFile(a, b *metadata.TargetFiles) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	x, xerr := json.Marshal(a)
+	y, yerr := json.Marshal(b)
+	return xerr == nil && yerr == nil && bytes.Equal(x, y)
+}
+
+// addPlatform makes a role for a platform and has targets delegate to it.
+func (c *change) addPlatform(targets *targetsMeta, platform string) (string, error) {
+	name := strings.ReplaceAll(platform, "/", "-")
+	if c.base.snapshot.Signed.Meta[name+".json"] != nil || c.roles[name] != nil {
+		return "", fmt.Errorf("the platform %s cannot be signed: there is another role %s", platform, name)
+	}
+	if targets.Signed.Delegations == nil {
+		targets.Signed.Delegations = &metadata.Delegations{}
+	}
+	d := targets.Signed.Delegations
+	d.Roles = append(d.Roles, metadata.DelegatedRole{
+		Name: name, Terminating: true, Paths: []string{"*/" + platform + "/*"},
+	})
+	c.edit(metadata.TARGETS, metadata.ROOT, targets)
+	c.entrust(targets)
+	c.edit(name, metadata.TARGETS, metadata.Targets())
+	return name, nil
+}
+
+// entrust has a role delegate to the keys of targets, with their threshold.
+func (c *change) entrust(m *targetsMeta) {
+	root := c.nextRoot()
+	keys := root.Signed.Roles[metadata.TARGETS]
+	d := m.Signed.Delegations
+	d.Keys = map[string]*metadata.Key{}
+	for _, id := range keys.KeyIDs {
+		d.Keys[id] = root.Signed.Keys[id]
+	}
+	for i := range d.Roles {
+		d.Roles[i].KeyIDs, d.Roles[i].Threshold = slices.Clone(keys.KeyIDs), keys.Threshold
+	}
+	if d.SuccinctRoles != nil {
+		d.SuccinctRoles.KeyIDs, d.SuccinctRoles.Threshold = slices.Clone(keys.KeyIDs), keys.Threshold
+	}
+}
+
+// setBinned changes files of a platform that has bins.
+func (c *change) setBinned(ctx context.Context, name string, role *targetsMeta, files map[string]*metadata.TargetFiles) error {
+	bins := map[string]map[string]*metadata.TargetFiles{}
+	for path, f := range files {
+		bin := role.Signed.Delegations.SuccinctRoles.GetRolesForTarget(path)[0].Name
+		if bins[bin] == nil {
+			bins[bin] = map[string]*metadata.TargetFiles{}
+		}
+		bins[bin][path] = f
+	}
+	full := false
+	for _, bin := range slices.Sorted(maps.Keys(bins)) {
+		m, err := c.get(ctx, bin, name)
+		if err != nil {
+			return err
+		}
+		if !merge(m.Signed.Targets, bins[bin]) {
+			continue
+		}
+		c.edit(bin, name, m)
+		data, err := json.Marshal(m.Signed.Targets)
+		if err != nil {
+			return err
+		}
+		full = full || len(data) > binLimit
+	}
+	if !full {
+		return nil
+	}
+	all := map[string]*metadata.TargetFiles{}
+	for _, bin := range role.Signed.Delegations.SuccinctRoles.GetRoles() {
+		m, err := c.get(ctx, bin, name)
+		if err != nil {
+			return err
+		}
+		maps.Copy(all, m.Signed.Targets)
+		delete(c.roles, bin) // the old bin stays as it was; nobody is sent there any more
+	}
+	return c.split(name, role, all, nextBits(role.Signed.Delegations.SuccinctRoles.BitLength))
+}
+
+// split spreads the files of a platform over new bins.
+func (c *change) split(name string, role *targetsMeta, files map[string]*metadata.TargetFiles, bits int) error {
+	succinct := &metadata.SuccinctRoles{BitLength: bits, NamePrefix: fmt.Sprintf("%s-bins%d", name, bits)}
+	role.Signed.Delegations = &metadata.Delegations{SuccinctRoles: succinct}
+	role.Signed.Targets = map[string]*metadata.TargetFiles{}
+	c.entrust(role)
+	c.edit(name, metadata.TARGETS, role)
+	for _, bin := range succinct.GetRoles() {
+		if c.base.snapshot.Signed.Meta[bin+".json"] != nil {
+			return fmt.Errorf("%s cannot be split: there is another role %s", name, bin)
+		}
+		c.edit(bin, name, metadata.Targets())
+	}
+	for path, f := range files {
+		c.roles[succinct.GetRolesForTarget(path)[0].Name].Signed.Targets[path] = f
+	}
+	return nil
+}
+
+// everything marks all roles that can be reached as changed, so that they are signed anew.
+func (c *change) everything(ctx context.Context) error {
+	targets, err := c.get(ctx, metadata.TARGETS, metadata.ROOT)
+	if err != nil {
+		return err
+	}
+	c.edit(metadata.TARGETS, metadata.ROOT, targets)
+	if targets.Signed.Delegations == nil {
+		return nil
+	}
+	for _, d := range targets.Signed.Delegations.Roles {
+		role, err := c.get(ctx, d.Name, metadata.TARGETS)
+		if err != nil {
+			return err
+		}
+		c.edit(d.Name, metadata.TARGETS, role)
+		if role.Signed.Delegations == nil {
+			continue
+		}
+		for _, bin := range role.Signed.Delegations.SuccinctRoles.GetRoles() {
+			m, err := c.get(ctx, bin, d.Name)
+			if err != nil {
+				return err
+			}
+			c.edit(bin, d.Name, m)
+		}
+	}
+	// Only now: the roles below had to be verified by the keys that signed them.
+	for name, m := range c.roles {
+		if m.Signed.Delegations != nil && (name == metadata.TARGETS || c.parent[name] == metadata.TARGETS) {
+			c.entrust(m)
+		}
+	}
+	return nil
+}
+
+// seal gives everything that changed its version and expiry.
+//
+// The expiry of targets is the earliest of all roles below it, which is why it moves only when all are
+// signed anew: then targets alone tells when that is due.
+func (c *change) seal(ctx context.Context, all bool) error {
+	if len(c.roles) == 0 {
+		return nil
+	}
+	s := c.base.snapshot.Signed
+	c.snap = metadata.Snapshot()
+	c.snap.Signed.UnrecognizedFields = s.UnrecognizedFields
+	c.snap.Signed.Meta = maps.Clone(s.Meta)
+	for name, m := range c.roles {
+		var was int64
+		if old := s.Meta[name+".json"]; old != nil {
+			was = old.Version
+		}
+		version, err := c.repo.unused(ctx, name, was+1)
+		if err != nil {
+			return err
+		}
+		m.Signed.Version = version
+		if name != metadata.TARGETS || all {
+			m.Signed.Expires = c.repo.expiry(c.nextRoot(), metadata.TARGETS)
+		}
+		c.snap.Signed.Meta[name+".json"] = &metadata.MetaFiles{Version: version}
+	}
+	version, err := c.repo.unused(ctx, metadata.SNAPSHOT, s.Version+1)
+	if err != nil {
+		return err
+	}
+	c.snap.Signed.Version = version
+	c.snap.Signed.Expires = c.repo.expiry(c.nextRoot(), metadata.SNAPSHOT)
+	return nil
+}
+
+// unused is the first version of a role's file, from the given one, that nobody has written: what
+// an interrupted publish left is never overwritten, so that a versioned name always means the same bytes.
+func (r *Repo) unused(ctx context.Context, role string, version int64) (int64, error) {
+	for {
+		object, err := r.store.Open(ctx, versioned(version, role), store.Request{})
+		if errors.Is(err, fs.ErrNotExist) {
+			return version, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		io.Copy(io.Discard, io.LimitReader(object.Body, 0))
+		object.Body.Close()
+		version++
+	}
+}

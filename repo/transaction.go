@@ -1,0 +1,192 @@
+package repo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	updater "github.com/choria-io/go-updater"
+)
+
+// transaction collects what becomes of files, and signs and publishes it once. In a
+// repository that is not signed it only holds the lock.
+type transaction struct {
+	repo  *Repo
+	base  *signed // nil if the repository is not signed
+	files map[string]*metadata.TargetFiles
+	end   func() // gives the lock back
+}
+
+// transaction takes the lock. In a signed repository it fails with ErrKeys unless at least one key is at hand of
+// each role that has to sign.
+func (r *Repo) transaction(ctx context.Context) (*transaction, error) {
+	unlock, base, err := r.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := &transaction{repo: r, base: base, files: map[string]*metadata.TargetFiles{}, end: unlock}
+	if base == nil {
+		return t, nil
+	}
+	if err := r.ready(base.root(), metadata.TARGETS, metadata.SNAPSHOT, metadata.TIMESTAMP); err != nil {
+		unlock()
+		return nil, fmt.Errorf("the repository is signed: %w", err)
+	}
+	return t, nil
+}
+
+func (t *transaction) commit(ctx context.Context) error {
+	if t.base == nil || len(t.files) == 0 {
+		return nil
+	}
+	return t.repo.commitFiles(ctx, t.base, t.files)
+}
+
+// signedFile is what is signed about a file, nil if nothing is.
+func (s *signed) signedFile(ctx context.Context, path string) (*metadata.TargetFiles, error) {
+	parts := strings.Split(path, "/")
+	if len(parts) != 4 {
+		return nil, nil
+	}
+	targets := s.roles[metadata.TARGETS]
+	name := delegationTo(targets, parts[1]+"/"+parts[2])
+	if name == "" {
+		return nil, nil
+	}
+	role, err := s.role(ctx, name, targets)
+	if err != nil {
+		return nil, err
+	}
+	if role.Signed.Delegations != nil {
+		bin := role.Signed.Delegations.SuccinctRoles.GetRolesForTarget(path)[0].Name
+		if role, err = s.role(ctx, bin, role); err != nil {
+			return nil, err
+		}
+	}
+	return role.Signed.Targets[path], nil
+}
+
+// has tells whether the release.json that is there is signed, and for this binary. Where
+// nothing is signed it is as good as that.
+func (t *transaction) has(ctx context.Context, folder, sum string) (bool, error) {
+	if t.base == nil {
+		return true, nil
+	}
+	f, err := t.base.signedFile(ctx, folder+"/"+specName)
+	if f == nil || err != nil {
+		return false, err
+	}
+	data, err := t.repo.read(ctx, folder+"/"+specName, updater.SpecLimit)
+	if err != nil || f.VerifyLengthHashes(data) != nil {
+		return false, err
+	}
+	var custom releaseCustom
+	if f.Custom == nil || json.Unmarshal(*f.Custom, &custom) != nil {
+		return false, nil
+	}
+	return custom.SHA256 == sum, nil
+}
+
+// withdraw publishes that a release is not there any more, before its files are replaced:
+// at no time does the metadata list files that are others.
+func (t *transaction) withdraw(ctx context.Context, folder string) error {
+	if t.base == nil {
+		return nil
+	}
+	f, err := t.base.signedFile(ctx, folder+"/"+specName)
+	if f == nil || err != nil {
+		return err
+	}
+	names, err := t.repo.filesOf(ctx, folder)
+	if err != nil {
+		return err
+	}
+	gone := map[string]*metadata.TargetFiles{}
+	for _, name := range names {
+		gone[name] = nil
+	}
+	if err := t.repo.commitFiles(ctx, t.base, gone); err != nil {
+		return err
+	}
+	t.base, err = t.repo.load(ctx, false)
+	return err
+}
+
+// filesOf are the files of a release: those that are there, and those that release.json names.
+func (r *Repo) filesOf(ctx context.Context, folder string) ([]string, error) {
+	entries, err := r.store.List(ctx, folder+"/")
+	if err != nil {
+		return nil, err
+	}
+	names := []string{folder + "/" + specName}
+	for _, e := range entries {
+		names = append(names, e.Name)
+	}
+	spec, err := r.spec(ctx, folder+"/"+specName)
+	switch {
+	case err == nil:
+		names = append(names, folder+"/"+spec.BinaryPath)
+		for _, a := range spec.Artifacts {
+			names = append(names, folder+"/"+a.File)
+		}
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, updater.ErrRejected):
+		return nil, err
+	}
+	return names, nil
+}
+
+// releaseCustom is what is signed about the binary of a release.
+type releaseCustom struct {
+	Arch    string `json:"arch"`
+	Length  int64  `json:"length"` // of the uncompressed binary
+	OS      string `json:"os"`
+	Product string `json:"product"`
+	SHA256  string `json:"sha256"` // of the uncompressed binary
+	Version string `json:"version"`
+}
+
+// release has release.json, whose bytes are data, and the artifacts that it names signed.
+func (t *transaction) release(release *Release, data []byte) error {
+	if t.base == nil {
+		return nil
+	}
+	files, err := signedFiles(product(t.base.root()), release, data)
+	if err != nil {
+		return err
+	}
+	for name, f := range files {
+		t.files[name] = f
+	}
+	return nil
+}
+
+func signedFiles(product string, release *Release, data []byte) (map[string]*metadata.TargetFiles, error) {
+	folder, err := updater.Folder(release.Version, release.OS, release.Arch)
+	if err != nil {
+		return nil, err
+	}
+	custom, err := json.Marshal(releaseCustom{
+		Product: product, Version: release.Version, OS: release.OS, Arch: release.Arch,
+		Length: release.Spec.Size, SHA256: release.Spec.Sha256Hash,
+	})
+	if err != nil {
+		return nil, err
+	}
+	raw := json.RawMessage(custom)
+	files := map[string]*metadata.TargetFiles{
+		folder + "/" + specName: {Length: int64(len(data)), Hashes: sha256Of(data), Custom: &raw},
+	}
+	for _, a := range release.Spec.Artifacts {
+		var sum metadata.HexBytes
+		if err := sum.UnmarshalJSON([]byte(`"` + a.SHA256 + `"`)); err != nil || len(sum) != 32 {
+			return nil, fmt.Errorf("%s: %s has no sha256", release, a.File)
+		}
+		files[folder+"/"+a.File] = &metadata.TargetFiles{Length: a.Size, Hashes: metadata.Hashes{"sha256": sum}}
+	}
+	return files, nil
+}

@@ -1,0 +1,49 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/choria-io/go-updater/internal/disk"
+)
+
+// ErrLocked: another publisher has the lock of the store.
+var ErrLocked = errors.New("locked by another publisher")
+
+// Locker is a [Store] that can keep a second publisher away. Stores need not be able to.
+type Locker interface {
+	// Lock takes the lock without waiting, and fails with ErrLocked if someone
+	// has it. It ends with the process at the latest.
+	Lock(ctx context.Context) (unlock func(), err error)
+}
+
+// The lock's name makes it invisible, as writes under way are.
+const lockName = ".publisher-lock" + partSuffix
+
+// Lock locks a file in the folder, which is made if it is not there.
+func (d *Dir) Lock(ctx context.Context) (unlock func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := d.makeFolders(d.path); err != nil {
+		return nil, fmt.Errorf("locking %s: %w", d, err)
+	}
+	f, err := disk.OS.OpenLock(filepath.Join(d.path, lockName))
+	if err != nil {
+		return nil, fmt.Errorf("locking %s: %w", d, err)
+	}
+	ok, err := f.TryLock()
+	if err == nil && !ok {
+		err = ErrLocked
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("locking %s: %w", d, err)
+	}
+	return func() {
+		f.Unlock()
+		f.Close()
+	}, nil
+}
