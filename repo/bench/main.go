@@ -26,7 +26,7 @@ import (
 	"github.com/choria-io/go-updater/store"
 )
 
-const rounds = 5
+const rounds = 9
 
 func main() {
 	var err error
@@ -104,22 +104,25 @@ func bench(old, new string) error {
 	go http.Serve(l, http.FileServer(http.Dir(dir)))
 
 	target := filepath.Join(dir, "target")
-	base, err := measure(func() []string { return []string{"floor", new, target + ".floor"} })
-	if err != nil {
-		return err
-	}
-	report("floor", base, base)
-	for _, encoding := range []string{"zstd", "bzip2"} {
-		c, err := measure(func() []string {
-			if err := floor(old, target); err != nil {
-				return nil
+	kinds := []string{"floor", "zstd", "bzip2"}
+	costs := map[string][]cost{}
+	for range rounds { // in turn, so that what else the machine does meets all alike
+		for _, kind := range kinds {
+			args := []string{"update", "http://" + l.Addr().String() + "/" + kind, target}
+			if kind == "floor" {
+				args = []string{"floor", new, target + ".floor"}
+			} else if err := floor(old, target); err != nil {
+				return err
 			}
-			return []string{"update", "http://" + l.Addr().String() + "/" + encoding, target}
-		})
-		if err != nil {
-			return err
+			c, err := measure(args)
+			if err != nil {
+				return err
+			}
+			costs[kind] = append(costs[kind], c)
 		}
-		report(encoding, c, base)
+	}
+	for _, kind := range kinds {
+		report(kind, median(costs[kind]), median(costs["floor"]))
 	}
 	return nil
 }
@@ -137,27 +140,38 @@ func onlyBzip2(dir string, r *repo.Release) error {
 	return os.WriteFile(dir+"/bzip2"+folder+"/release.json", []byte(spec), 0o644)
 }
 
-// measure is the median of several runs of this program.
-func measure(args func() []string) (cost, error) {
+// measure runs this program.
+func measure(args []string) (cost, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return cost{}, err
 	}
-	var all []cost
-	for range rounds {
-		cmd := exec.Command(self, args()...)
-		cmd.Stderr = os.Stderr
-		began := time.Now()
-		out, err := cmd.Output()
-		if err != nil {
-			return cost{}, err
-		}
-		c := cost{wall: time.Since(began), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
-		c.peak, _ = strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64) // 0 where there is no /proc
-		all = append(all, c)
+	cmd := exec.Command(self, args...)
+	cmd.Stderr = os.Stderr
+	began := time.Now()
+	out, err := cmd.Output()
+	if err != nil {
+		return cost{}, err
 	}
-	slices.SortFunc(all, func(a, b cost) int { return int(a.wall - b.wall) })
-	return all[rounds/2], nil
+	c := cost{wall: time.Since(began), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
+	c.peak, _ = strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64) // 0 where there is no /proc
+	return c, nil
+}
+
+// median takes that of each figure.
+func median(all []cost) (m cost) {
+	middle := func(value func(cost) int64) int64 {
+		var list []int64
+		for _, c := range all {
+			list = append(list, value(c))
+		}
+		slices.Sort(list)
+		return list[len(list)/2]
+	}
+	m.wall = time.Duration(middle(func(c cost) int64 { return int64(c.wall) }))
+	m.cpu = time.Duration(middle(func(c cost) int64 { return int64(c.cpu) }))
+	m.peak = middle(func(c cost) int64 { return c.peak })
+	return m
 }
 
 func report(what string, c, base cost) {
