@@ -38,6 +38,7 @@ fault:
 
 fuzz:
 	go test -run '^$$' -fuzz FuzzParseSpec -fuzztime $(FUZZTIME) .
+	go test -run '^$$' -fuzz FuzzSpoolMeta -fuzztime $(FUZZTIME) .
 	go test -run '^$$' -fuzz FuzzObject -fuzztime $(FUZZTIME) ./internal/strictjson
 	go test -run '^$$' -fuzz FuzzParseContentRange -fuzztime $(FUZZTIME) ./store
 	go test -run '^$$' -fuzz FuzzLocation -fuzztime $(FUZZTIME) ./store

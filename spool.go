@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"strings"
 
 	"github.com/choria-io/go-updater/internal/disk"
 )
@@ -56,8 +57,31 @@ func (s *spool) readMeta() bool {
 		return false
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, 16<<10))
-	return err == nil && json.Unmarshal(data, &s.meta) == nil && s.meta.Key == s.key
+	data, err := io.ReadAll(io.LimitReader(f, spoolMetaLimit))
+	if err != nil {
+		return false
+	}
+	meta, ok := parseSpoolMeta(data)
+	if ok && meta.Key == s.key {
+		s.meta = meta
+	}
+	return ok && meta.Key == s.key
+}
+
+const spoolMetaLimit = 16 << 10
+
+// parseSpoolMeta reads what writeMeta wrote. After a crash it may be anything; then the
+// download starts from zero. The version goes into a request, so that it has to be printable.
+func parseSpoolMeta(data []byte) (spoolMeta, bool) {
+	var meta spoolMeta
+	if json.Unmarshal(data, &meta) != nil {
+		return spoolMeta{}, false
+	}
+	unprintable := func(r rune) bool { return r < ' ' || r > '~' }
+	if meta.Key == "" || meta.File == "" || strings.ContainsFunc(meta.Version, unprintable) {
+		return spoolMeta{}, false
+	}
+	return meta, true
 }
 
 // resume takes over the bytes that are there.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -79,6 +80,76 @@ func TestStatuses(t *testing.T) {
 		}
 	}
 }
+
+// quiet is for servers whose complaints are expected.
+var quiet = log.New(io.Discard, "", 0)
+
+// TestAnswersToRange: after a cut, the rest is asked for, and answered with something else. The file is
+// fetched from its start then, and is right.
+func TestAnswersToRange(t *testing.T) {
+	whole := bytes.Repeat([]byte("0123456789"), 100)
+	for name, answer := range map[string]func(w http.ResponseWriter){
+		"another start":          func(w http.ResponseWriter) { part(w, `"v"`, "bytes 400-999/1000", whole[400:]) },
+		"no range":               func(w http.ResponseWriter) { part(w, `"v"`, "", whole[500:]) },
+		"malformed":              func(w http.ResponseWriter) { part(w, `"v"`, "bytes 500-", whole[500:]) },
+		"not to the end":         func(w http.ResponseWriter) { part(w, `"v"`, "bytes 500-599/1000", whole[500:600]) },
+		"another version":        func(w http.ResponseWriter) { part(w, `"w"`, "bytes 500-999/1000", whole[:500]) },
+		"unsatisfiable":          func(w http.ResponseWriter) { w.WriteHeader(http.StatusRequestedRangeNotSatisfiable) },
+		"all of it":              func(w http.ResponseWriter) { w.Header().Set("ETag", `"v"`); w.Write(whole) },
+		"all, without a version": func(w http.ResponseWriter) { w.Write(whole) },
+	} {
+		n := 0
+		f := &spool{}
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			n++
+			switch {
+			case n == 1:
+				w.Header().Set("ETag", `"v"`)
+				w.Header().Set("Content-Length", "1000")
+				w.Write(whole[:500])
+			case r.Header.Get("Range") != "":
+				if r.Header.Get("Range") != "bytes=500-" || r.Header.Get("If-Range") != `"v"` {
+					t.Errorf("%s: headers %v", name, r.Header)
+				}
+				answer(w)
+			default:
+				w.Write(whole)
+			}
+		}))
+		r, err := store.NewHTTP(server.URL, store.HTTPOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fetcher := store.Fetcher{Readers: []store.Reader{r}, Sleep: func(context.Context, time.Duration) error { return nil }}
+		err = fetcher.Download(context.Background(), store.Download{Name: "f", Limit: 1000, Spool: f})
+		if err != nil || !bytes.Equal(f.data, whole) {
+			t.Errorf("%s: %d bytes, %v", name, len(f.data), err)
+		}
+		server.Close()
+	}
+}
+
+func part(w http.ResponseWriter, version, span string, data []byte) {
+	w.Header().Set("ETag", version)
+	if span != "" {
+		w.Header().Set("Content-Range", span)
+	}
+	w.WriteHeader(http.StatusPartialContent)
+	w.Write(data)
+}
+
+// spool remembers what has arrived.
+type spool struct {
+	source, version string
+	data            []byte
+}
+
+func (s *spool) Have() (string, string, int64) { return s.source, s.version, int64(len(s.data)) }
+func (s *spool) Begin(source, version string) error {
+	s.source, s.version, s.data = source, version, nil
+	return nil
+}
+func (s *spool) Write(p []byte) (int, error) { s.data = append(s.data, p...); return len(p), nil }
 
 func TestRetryAfter(t *testing.T) {
 	_, notices, _ := fetch(t, func(w http.ResponseWriter, _ *http.Request) {
