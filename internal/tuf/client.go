@@ -119,43 +119,32 @@ func (c *Client) keepRoot() error {
 	return c.env.Store(filename(rootRole), c.root.data)
 }
 
-// stored is a metadata file of an earlier refresh, nil if there is none. One that the
+// stored has a metadata file of an earlier refresh parsed, if there is one. One that the
 // current keys did not sign is none: that is how new keys undo a version
 // that was raised out of reach (fast-forward, section 5.3.11).
-func stored[M any](c *Client, name string, parse func([]byte) (*M, error)) *M {
+func (c *Client) stored(name string, parse func([]byte) error) {
 	data, err := c.env.Load(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return
 	}
-	var m *M
 	if err == nil {
-		m, err = parse(data)
+		err = parse(data)
 	}
-	if err != nil {
-		if !errors.Is(err, ErrUntrusted) {
-			c.env.Warn(fmt.Errorf("going on without the stored %s: %w", name, err))
-		}
-		return nil
+	if err != nil && !errors.Is(err, ErrUntrusted) {
+		c.env.Warn(fmt.Errorf("going on without the stored %s: %w", name, err))
 	}
-	return m
 }
 
 // refreshTimestamp is section 5.4.
 func (c *Client) refreshTimestamp() error {
-	name := filename(timestampRole)
-	parse := func(data []byte) (*meta, error) {
-		m, err := parseMeta(timestampRole, data, c.root.roles[timestampRole])
-		if err == nil && m.files[filename(snapshotRole)].version == 0 {
-			err = malformed("timestamp: it names no snapshot")
-		}
-		return m, err
-	}
-	old := stored(c, name, parse)
+	name, by := filename(timestampRole), c.root.roles[timestampRole]
+	var old *meta
+	c.stored(name, func(data []byte) (err error) { old, err = parseTimestamp(data, by); return err })
 	data, err := c.env.Fetch(name, MaxTimestamp)
 	if err != nil {
 		return err
 	}
-	m, err := parse(data)
+	m, err := parseTimestamp(data, by)
 	if err != nil {
 		return err
 	}
@@ -181,14 +170,16 @@ func (c *Client) refreshTimestamp() error {
 
 // refreshSnapshot is section 5.5.
 func (c *Client) refreshSnapshot() error {
-	name, want := filename(snapshotRole), c.timestamp.files[filename(snapshotRole)]
-	var oldData []byte
-	parse := func(data []byte) (*meta, error) {
-		oldData = data
-		return parseMeta(snapshotRole, data, c.root.roles[snapshotRole])
-	}
-	old := stored(c, name, parse)
-	if old != nil && old.version == want.version && want.check(name, oldData) == nil {
+	name, by := filename(snapshotRole), c.root.roles[snapshotRole]
+	want := c.timestamp.files[name]
+	var old *meta
+	current := false
+	c.stored(name, func(data []byte) (err error) {
+		old, err = parseMeta(snapshotRole, data, by)
+		current = err == nil && old.version == want.version && want.check(name, data) == nil
+		return err
+	})
+	if current {
 		c.snapshot = old
 		return old.checkExpiry(c.now)
 	}
@@ -196,7 +187,7 @@ func (c *Client) refreshSnapshot() error {
 	if err != nil {
 		return err
 	}
-	m, err := parse(data)
+	m, err := parseMeta(snapshotRole, data, by)
 	if err != nil {
 		return err
 	}
@@ -250,14 +241,14 @@ func (c *Client) load(role string, by role) (*targets, error) {
 		return nil, malformed("snapshot does not list %s", clip(role))
 	}
 	name := filename(role)
-	t := stored(c, name, func(data []byte) (*targets, error) {
-		t, err := parseTargets(role, data, by)
-		if err == nil && (t.version != want.version || want.check(name, data) != nil) {
-			return nil, nil // an older one
-		}
-		return t, err
+	var t *targets
+	current := false
+	c.stored(name, func(data []byte) (err error) {
+		t, err = parseTargets(role, data, by)
+		current = err == nil && t.version == want.version && want.check(name, data) == nil
+		return err
 	})
-	if t != nil {
+	if current {
 		return t, t.checkExpiry(c.now)
 	}
 	data, err := c.fetch(name, want, MaxTargets)

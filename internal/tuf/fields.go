@@ -17,6 +17,7 @@ type fields struct {
 	err    error
 }
 
+//go:noinline
 func (f *fields) fail(format string, args ...any) {
 	if f.err == nil {
 		f.err = malformed(f.where+": "+format, args...)

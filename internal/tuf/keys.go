@@ -100,12 +100,15 @@ func ed25519Key(public string) (key, bool) {
 }
 
 func ecdsaKey(public string) (key, bool) {
-	parsed, der := parsePEM(public)
-	k, ok := parsed.(*ecdsa.PublicKey)
+	k, ok := parsePEM(public).(*ecdsa.PublicKey)
 	if !ok || k.Curve != elliptic.P256() {
 		return key{}, false
 	}
-	return key{"pkix " + der, func(message, signature []byte) bool {
+	point, err := k.ECDH()
+	if err != nil {
+		return key{}, false
+	}
+	return key{"ecdsa " + string(point.Bytes()), func(message, signature []byte) bool {
 		sum := sha256.Sum256(message)
 		return ecdsa.VerifyASN1(k, sum[:], signature)
 	}}, true
@@ -114,32 +117,27 @@ func ecdsaKey(public string) (key, bool) {
 const minRSA = 2048 // bits
 
 func rsaKey(public string) (key, bool) {
-	parsed, der := parsePEM(public)
-	k, ok := parsed.(*rsa.PublicKey)
+	k, ok := parsePEM(public).(*rsa.PublicKey)
 	if !ok || k.N.BitLen() < minRSA {
 		return key{}, false
 	}
-	return key{"pkix " + der, func(message, signature []byte) bool {
+	return key{"rsa " + string(k.N.Bytes()), func(message, signature []byte) bool {
 		sum := sha256.Sum256(message)
 		return rsa.VerifyPSS(k, crypto.SHA256, sum[:], signature, nil) == nil
 	}}, true
 }
 
-// parsePEM reads a public key; its DER form, made anew, is what identifies it.
-func parsePEM(text string) (public any, der string) {
+// parsePEM reads a public key in PKIX form; nil if it is none.
+func parsePEM(text string) any {
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {
-		return nil, ""
+		return nil
 	}
 	public, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
-		return nil, ""
+		return nil
 	}
-	canonical, err := x509.MarshalPKIXPublicKey(public)
-	if err != nil {
-		return nil, ""
-	}
-	return public, string(canonical)
+	return public
 }
 
 // clip keeps hostile input out of messages, beyond what helps to find it.

@@ -2,7 +2,8 @@ package tuf
 
 import (
 	"encoding/json"
-	"fmt"
+	"net/url"
+	"strings"
 )
 
 // The four top-level roles.
@@ -91,7 +92,16 @@ type meta struct {
 	files map[string]metaFile
 }
 
-// parseMeta verifies and reads timestamp or snapshot.
+// parseTimestamp verifies and reads a timestamp, which has to name a snapshot.
+func parseTimestamp(data []byte, by role) (*meta, error) {
+	m, err := parseMeta(timestampRole, data, by)
+	if err == nil && m.files[filename(snapshotRole)].version == 0 {
+		return nil, malformed("timestamp: it names no snapshot")
+	}
+	return m, err
+}
+
+// parseMeta verifies and reads timestamp or snapshot; without an error it is not nil.
 func parseMeta(kind string, data []byte, by role) (*meta, error) {
 	u, err := open(kind, data)
 	if err != nil {
@@ -111,7 +121,10 @@ func parseMeta(kind string, data []byte, by role) (*meta, error) {
 			f.fail("%v", mf.err)
 		}
 	}
-	return m, f.err
+	if f.err != nil {
+		return nil, f.err
+	}
+	return m, nil
 }
 
 // targets is verified metadata of targets or of a role that it delegates to.
@@ -174,30 +187,9 @@ func checkHashes(name string, data []byte, sha256, sha512 string) error {
 	return nil
 }
 
-// filename is the name of a role's metadata in snapshot and in the store: the
-// role's name may have any characters, a file's may not.
-func filename(role string) string { return escape(role) + ".json" }
-
-const unreserved = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
-
-// escape is percent-encoding of everything but RFC 3986's unreserved characters.
-func escape(s string) string {
-	out := make([]byte, 0, len(s))
-	for i := range len(s) {
-		if isUnreserved(s[i]) {
-			out = append(out, s[i])
-		} else {
-			out = fmt.Appendf(out, "%%%02X", s[i])
-		}
-	}
-	return string(out)
-}
-
-func isUnreserved(c byte) bool {
-	for i := range len(unreserved) {
-		if unreserved[i] == c {
-			return true
-		}
-	}
-	return false
+// filename is the name of a role's metadata in requests and in the store: the
+// role's name may have any characters, a file's may not, so that all but RFC 3986's unreserved ones
+// are percent-encoded.
+func filename(role string) string {
+	return strings.ReplaceAll(url.QueryEscape(role), "+", "%20") + ".json"
 }

@@ -110,7 +110,10 @@ type Target struct {
 	Custom []byte // what the publisher added: a JSON object, or nil
 }
 
-// malformed makes an error about a file.
+// malformed makes an error about a file. Inlined at its many places it would cost each
+// program kilobytes.
+//
+//go:noinline
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }
