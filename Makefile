@@ -15,7 +15,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 quickstart:
 	@sh examples/quickstart/run.sh
 
-test: vet tidy unit fault fuzz staticcheck
+test: vet tidy unit quickstart fault fuzz staticcheck
 
 vet:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt"; exit 1; }

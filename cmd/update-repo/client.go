@@ -11,7 +11,8 @@ import (
 
 func applyCommand() *cobra.Command {
 	var p platform
-	var key, current string
+	var trust trustFlags
+	var current string
 	var mirrors []string
 	var asJSON, managed, container bool
 	c := &cobra.Command{
@@ -22,15 +23,14 @@ func applyCommand() *cobra.Command {
 			if err := p.check(); err != nil {
 				return err
 			}
-			public, err := parsePublicKey(key)
+			opts, err := trust.options()
 			if err != nil {
 				return err
 			}
-			opts := []updater.Option{
+			opts = append(opts,
 				updater.SourceRepo(args[0]), updater.TargetFile(args[1]), updater.Version(p.version),
-				updater.OS(p.os), updater.Arch(p.arch), updater.PublicKey(public),
-				updater.CurrentVersion(current), updater.Mirrors(mirrors...), updater.OnEvent(progress(c)),
-			}
+				updater.OS(p.os), updater.Arch(p.arch),
+				updater.CurrentVersion(current), updater.Mirrors(mirrors...), updater.OnEvent(progress(c)))
 			if managed {
 				opts = append(opts, updater.AllowManaged())
 			}
@@ -59,7 +59,7 @@ func applyCommand() *cobra.Command {
 	c.Flags().Lookup("os").DefValue, p.os = runtime.GOOS, runtime.GOOS
 	c.Flags().Lookup("arch").DefValue, p.arch = runtime.GOARCH, runtime.GOARCH
 	jsonFlag(c, &asJSON)
-	c.Flags().StringVar(&key, "public-key", "", "install only what this key signed, in hex")
+	trust.flags(c)
 	c.Flags().StringVar(&current, "current", "", "the version that is installed")
 	c.Flags().StringSliceVar(&mirrors, "mirror", nil, "another repository with the same content")
 	c.Flags().BoolVar(&managed, "allow-managed", false, "replace a target that a package manager installed")
@@ -99,6 +99,7 @@ func rollbackCommand() *cobra.Command {
 func statusCommand() *cobra.Command {
 	var asJSON bool
 	var p platform
+	var trust trustFlags
 	c := &cobra.Command{
 		Use: "status [REPOSITORY] TARGET", Short: "Tell what is installed, and whether a version would change it",
 		Args: needArgs(1, 2, "the target"),
@@ -114,9 +115,13 @@ func statusCommand() *cobra.Command {
 			if err := p.check(); err != nil {
 				return err
 			}
-			plan, err := updater.Check(c.Context(), updater.SourceRepo(args[0]), updater.TargetFile(target),
-				updater.Version(p.version), updater.OS(p.os), updater.Arch(p.arch),
-				updater.AllowManaged(), updater.AllowContainer())
+			opts, err := trust.options()
+			if err != nil {
+				return err
+			}
+			plan, err := updater.Check(c.Context(), append(opts, updater.SourceRepo(args[0]), updater.TargetFile(target),
+				updater.Version(p.version), updater.OS(p.os), updater.Arch(p.arch), updater.OnEvent(progress(c)),
+				updater.AllowManaged(), updater.AllowContainer())...)
 			if err != nil {
 				return err
 			}
@@ -137,6 +142,7 @@ func statusCommand() *cobra.Command {
 		},
 	}
 	p.flags(c)
+	trust.flags(c)
 	p.os, p.arch = runtime.GOOS, runtime.GOARCH
 	jsonFlag(c, &asJSON)
 	return c

@@ -1,31 +1,46 @@
 #!/bin/sh
-# Builds two versions of a program, publishes and serves them, runs the old
-# one, which becomes the new one, and rolls it back.
+# Makes keys and a signed repository, builds two versions of a program that trusts it, publishes
+# and serves them, runs the old one, which becomes the new one, and rolls it back.
 set -eu
-cd "$(dirname "$0")/../.."
+top=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 server=
 trap '[ -z "$server" ] || kill "$server"; rm -rf "$work"' EXIT
 say() { printf '\n$ %s\n' "$*"; "$@"; }
-os=$(go env GOOS) arch=$(go env GOARCH)
 
+cd "$top"
 say go build -o "$work/update-repo" ./cmd/update-repo
-for v in 1.0.0 1.1.0; do
-	say go build -ldflags "-X main.version=$v" -o "$work/$v/program" ./examples/quickstart/program
-	say "$work/update-repo" "$work/$v/program" --version $v --os "$os" --arch "$arch" --repo "$work/repo"
-done
-say "$work/update-repo" list --repo "$work/repo"
-say "$work/update-repo" verify --repo "$work/repo"
+cd "$work"
+PATH=$work:$PATH
+mkdir src
+cp "$top/examples/quickstart/program/main.go" src/
 
-printf '\n$ %s &\n' "$work/update-repo serve --repo $work/repo --listen 127.0.0.1:0"
-"$work/update-repo" serve --repo "$work/repo" --listen 127.0.0.1:0 >"$work/url" &
+echo
+echo '$ export UPDATE_REPO_PASSPHRASE=... # of the keys; you would be asked for it'
+export UPDATE_REPO_PASSPHRASE="only for this run"
+say update-repo init --product program --repo repo --keys keys --out src/trust-root.json
+
+# The program is a module of its own that requires this checkout.
+(cd src && go mod init example.net/program && go mod edit -require github.com/choria-io/go-updater@v0.0.0) >/dev/null 2>&1
+export GOWORK="$work/go.work"
+go work init "$top" src 2>/dev/null
+go work edit -replace "github.com/choria-io/go-updater@v0.0.0=$top"
+for v in 1.0.0 1.1.0; do
+	say go build -C src -ldflags "-X main.version=$v" -o "$work/$v/program"
+	say update-repo add $v/program --version $v --repo repo --keys keys
+done
+say update-repo list --repo repo
+say update-repo verify --repo repo
+
+printf '\n$ %s &\n' "update-repo serve --repo repo --listen 127.0.0.1:0"
+update-repo serve --repo repo --listen 127.0.0.1:0 >url &
 server=$!
-while [ ! -s "$work/url" ]; do sleep 0.1; done
-url=$(cat "$work/url")
+while [ ! -s url ]; do sleep 0.1; done
+url=$(cat url)
 echo "$url"
 
-cp "$work/1.0.0/program" "$work/program"
-say "$work/program" "$url" 1.1.0
-say "$work/update-repo" status "$work/program"
-say "$work/update-repo" rollback "$work/program"
-say "$work/program"
+cp 1.0.0/program program
+say ./program "$url" 1.1.0
+say update-repo status program
+say update-repo rollback program
+say ./program
