@@ -85,10 +85,8 @@ func (r *Repo) add(ctx context.Context, t *transaction, a Addition) (*Release, e
 		return nil, err
 	}
 	defer f.Close()
-	if !a.Force {
-		if err := updater.CheckPlatform(f, a.OS, a.Arch); err != nil {
-			return nil, fmt.Errorf("%s is %w", a.Path, err)
-		}
+	if err := a.check(f); err != nil {
+		return nil, err
 	}
 	sum, size, err := hashReader(f)
 	if err != nil {

@@ -2,10 +2,12 @@ package repo
 
 import (
 	"debug/buildinfo"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 
+	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/internal/exe"
 )
 
@@ -41,4 +43,29 @@ func PlatformOf(path string) (goos, goarch string, err error) {
 	}
 	goos, goarch = exe.Guess(head[:n])
 	return goos, goarch, nil
+}
+
+// Check reads the file's header and tells what Add would refuse it for. Force accepts any file
+// that can be opened.
+//
+// Errors: updater.ErrNotExecutable, updater.ErrOtherPlatform, and one that
+// names the valid values for an unknown os or arch.
+func (a Addition) Check() error {
+	f, err := os.Open(a.Path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return a.check(f)
+}
+
+func (a Addition) check(f *os.File) error {
+	if a.Force {
+		return nil
+	}
+	err := updater.CheckPlatform(f, a.OS, a.Arch)
+	if errors.Is(err, updater.ErrNotExecutable) || errors.Is(err, updater.ErrOtherPlatform) {
+		return fmt.Errorf("%s is %w", a.Path, err)
+	}
+	return err
 }

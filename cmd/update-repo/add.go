@@ -3,13 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/repo"
 )
 
@@ -103,7 +101,7 @@ func additions(files []string, p platform, common repo.Addition) ([]repo.Additio
 		if a.OS == "windows" {
 			a.Name = strings.TrimSuffix(a.Name, ".exe")
 		}
-		if err := checkFile(a); err != nil {
+		if err := a.Check(); err != nil { // Add does too, but after the files before
 			return nil, err
 		}
 		list = append(list, a)
@@ -130,22 +128,6 @@ func choosePlatform(a *repo.Addition, p platform) error {
 		if *part.value == "" {
 			return usageError{fmt.Errorf("--%s is missing, and %s does not tell", part.flag, a.Path)}
 		}
-	}
-	return nil
-}
-
-// checkFile finds before the first file is published what Add would refuse of a later one.
-func checkFile(a repo.Addition) error {
-	f, err := os.Open(a.Path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if a.Force {
-		return nil
-	}
-	if err := updater.CheckPlatform(f, a.OS, a.Arch); err != nil {
-		return fmt.Errorf("%s is %w", a.Path, err)
 	}
 	return nil
 }
