@@ -152,6 +152,9 @@ func (c *Config) locate(folder, file string) *url.URL {
 	if err != nil {
 		return nil
 	}
+	if base.Path == "" {
+		base.Path = "/" // JoinPath would leave the path relative
+	}
 	return base.JoinPath(folder, file)
 }
 
