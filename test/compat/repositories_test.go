@@ -14,7 +14,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -111,15 +110,16 @@ func TestOldClients(t *testing.T) {
 	for name, more := range map[string][]string{
 		"plain": nil, "signed": {"--sign-key", key}, "replaced": {"--force"}, "uncompressed as well": {"--force", "--uncompressed"},
 	} {
-		repo := publish(t, "self", "0.99.0.20221201")
-		tool(t, append([]string{"add", built["self 0.99.0.20221201"], "--version", "0.99.0.20221201", "--repo", repo}, more...)...)
-		folder := serve(t, repo) + "/0.99.0.20221201/" + runtime.GOOS + "/" + runtime.GOARCH + "/"
+		repo, add := t.TempDir(), []string{"testdata/program", "--arch", "amd64", "--os", "linux", "--version", "0.99.0.20221201", "--repo"}
+		tool(t, append(add, repo)...)
+		tool(t, append(append(add, repo), more...)...)
+		folder := serve(t, repo) + "/0.99.0.20221201/linux/amd64/"
 		var spec oldSpec
 		if err := json.NewDecoder(get(t, folder+"release.json")).Decode(&spec); err != nil {
 			t.Fatal(err)
 		}
 		binary, err := io.ReadAll(bzip2.NewReader(get(t, folder+spec.BinaryPath)))
-		if err != nil || sum(binary) != spec.Sha256Hash || !bytes.Equal(binary, read(t, built["self 0.99.0.20221201"])) {
+		if err != nil || sum(binary) != spec.Sha256Hash || !bytes.Equal(binary, read(t, "testdata/program")) {
 			t.Errorf("%s: %d bytes of %+v, %v", name, len(binary), spec, err)
 		}
 	}

@@ -1,5 +1,7 @@
 //go:build unix
 
+//lint:file-ignore ST1005 the text is v0.1.0's
+
 // Command seed is the program of v0.1.0's README, with its repository from the environment.
 package main
 
