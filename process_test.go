@@ -263,7 +263,14 @@ func TestOwnTarget(t *testing.T) {
 		"by path":            func(cmd *exec.Cmd, dir string) string { return filepath.Join(dir, "tool") },
 		"by relative path":   func(cmd *exec.Cmd, dir string) string { cmd.Args[0] = "./tool"; return filepath.Join(dir, "tool") },
 		"by name, from PATH": func(cmd *exec.Cmd, dir string) string { cmd.Args[0] = "tool"; return filepath.Join(dir, "tool") },
-		"by a false name":    func(cmd *exec.Cmd, dir string) string { cmd.Args[0] = "sh"; return filepath.Join(dir, "tool") },
+		"by another name, from PATH": func(cmd *exec.Cmd, dir string) string {
+			os.Mkdir(filepath.Join(dir, "bin"), 0o755)
+			os.Link(filepath.Join(dir, "tool"), filepath.Join(dir, "bin", "other"))
+			cmd.Env = append(cmd.Env, "PATH=/nowhere:"+filepath.Join(dir, "bin"))
+			cmd.Args[0] = "other" // which is what the program will execute next
+			return filepath.Join(dir, "bin", "other")
+		},
+		"by a false name": func(cmd *exec.Cmd, dir string) string { cmd.Args[0] = "sh"; return filepath.Join(dir, "tool") },
 		"by a link": func(cmd *exec.Cmd, dir string) string {
 			os.Symlink("tool", filepath.Join(dir, "link"))
 			cmd.Path, cmd.Args[0] = filepath.Join(dir, "link"), filepath.Join(dir, "link")
