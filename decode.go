@@ -24,7 +24,7 @@ const (
 
 // decode writes what the archive holds, at most limit bytes. An archive that is
 // malformed, or holds more, is rejected; an error of out is handed on as it is.
-func decode(ctx context.Context, out io.Writer, sp *spool, encoding string, limit int64) error {
+func decode(ctx context.Context, out sink, sp *spool, encoding string, limit int64) error {
 	archive, err := sp.reader()
 	if err != nil {
 		return err
@@ -35,8 +35,8 @@ func decode(ctx context.Context, out io.Writer, sp *spool, encoding string, limi
 	}
 	defer end()
 
-	buf := make([]byte, copyBuffer)
-	for total := int64(0); ; {
+	buf, other := make([]byte, copyBuffer), make([]byte, copyBuffer)
+	for total := int64(0); ; buf, other = other, buf {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func decode(ctx context.Context, out io.Writer, sp *spool, encoding string, limi
 		if total += int64(n); total > limit {
 			return fmt.Errorf("the binary is %w: it has more than %d bytes", ErrRejected, limit)
 		}
-		if _, werr := out.Write(buf[:n]); werr != nil {
+		if _, werr := out.Take(buf[:n]); werr != nil {
 			return onDisk(werr)
 		}
 		switch {
@@ -90,7 +90,8 @@ func (s *fileSink) Reset() error {
 	return err
 }
 
-func (s *fileSink) Write(p []byte) (int, error) {
+// Take does not need p any longer than it runs.
+func (s *fileSink) Take(p []byte) (int, error) {
 	n, err := s.File.Write(p)
 	s.hash.Write(p[:n])
 	return n, err

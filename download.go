@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"path"
 	"strings"
@@ -160,7 +159,9 @@ func (c *Config) locate(folder, file string) *url.URL {
 
 // sink is where decoded bytes go.
 type sink interface {
-	io.Writer
+	// Take is Write, but p may be used until the next call returns.
+	Take(p []byte) (int, error)
+
 	Reset() error
 }
 

@@ -408,7 +408,7 @@ func TestStateOfTheFuture(t *testing.T) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "state.json"), []byte(`{"format":7,"installed":[]}`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, "state.json"), []byte(`{"format":7,"installed":{"version":"1.2.2","sha256":""}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	warned := false

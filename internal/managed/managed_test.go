@@ -49,7 +49,7 @@ func manager(c *Claim) string {
 func TestDpkg(t *testing.T) {
 	root := t.TempDir()
 	info := root + "/var/lib/dpkg/info/"
-	write(t, info+"other.list", "/.\n/usr/bin/toolbox\n/usr/bin\n", 0o644)
+	write(t, info+"other.list", "/.\n/usr/bin/toolbox\n/usr/bin\n/srv/bin/tool\n", 0o644)
 	write(t, info+"tool:amd64.list", "/.\n/usr\n/bin/tool\n/opt/tool/run", 0o644)
 	write(t, info+"tool:amd64.md5sums", "x /usr/sbin/only-here\n", 0o644)
 	for path, want := range map[string]string{

@@ -12,9 +12,8 @@ import (
 // sum hashes on another core what is decoded and written on this one: a piece
 // while the next is on its way. It touches no disk.
 type sum struct {
-	hash  hash.Hash
-	piece []byte        // what is being hashed
-	done  chan struct{} // closed when it is
+	hash hash.Hash
+	done chan struct{} // closed when the last piece is hashed
 }
 
 func newSum() sum {
@@ -23,14 +22,13 @@ func newSum() sum {
 	return s
 }
 
-// write takes a copy of p, which its owner may change at once.
-func (s *sum) write(p []byte) {
+// take hashes p, which has to stay as it is until the next call of any method returns.
+func (s *sum) take(p []byte) {
 	<-s.done
-	s.piece = append(s.piece[:0], p...)
-	piece, done := s.piece, make(chan struct{})
+	done := make(chan struct{})
 	s.done = done
 	go func() {
-		s.hash.Write(piece)
+		s.hash.Write(p)
 		close(done)
 	}()
 }

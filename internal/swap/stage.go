@@ -73,10 +73,18 @@ func (st *Staged) Reserve(size int64) error {
 
 // Write appends to the staged file. After an error the file is of no use but to be closed or reset.
 func (st *Staged) Write(p []byte) (int, error) {
+	n, err := st.Take(p)
+	<-st.hash.done
+	return n, err
+}
+
+// Take is Write, but p has to stay as it is until the next call of a method of st returns: it is
+// hashed meanwhile. Callers have two buffers in turn.
+func (st *Staged) Take(p []byte) (int, error) {
 	if st.sealed {
 		return 0, errors.New("writing to the staged file: it is sealed")
 	}
-	st.hash.write(p)
+	st.hash.take(p)
 	n, err := st.file.Write(p)
 	st.size += int64(n)
 	return n, err

@@ -1,0 +1,55 @@
+package updater
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/choria-io/go-updater/internal/disk"
+	"github.com/choria-io/go-updater/internal/disk/disktest"
+)
+
+// An update that ends early leaves nobody reading.
+func TestOldBinaryIsLeftAlone(t *testing.T) {
+	target := filepath.Join(t.TempDir(), "tool")
+	if err := os.WriteFile(target, make([]byte, 50*copyBuffer), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var reads atomic.Int64
+	fsys := disktest.Wrap(disk.OS, disktest.Hooks{Before: func(op disktest.Op) error {
+		if op.Kind == "read" {
+			reads.Add(1)
+			time.Sleep(20 * time.Millisecond)
+		}
+		return nil
+	}})
+	old, err := readOld(context.Background(), fsys, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(30 * time.Millisecond)
+	old.close()
+	after := reads.Load()
+	time.Sleep(100 * time.Millisecond)
+	if now := reads.Load(); after == 0 || after > 40 || now != after {
+		t.Errorf("%d reads when it was closed, %d later", after, now)
+	}
+}
+
+// What was replaced is remembered, so that the backup's version is known.
+func TestBackupIsKnown(t *testing.T) {
+	old, new := buildPrograms(t)
+	r := newRepo(t)
+	r.publish(t, new, nil)
+	target := install(t, old)
+	if _, err := ApplyContext(context.Background(), r.options(target, CurrentVersion("1.0.0"))...); err != nil {
+		t.Fatal(err)
+	}
+	status, err := Inspect(context.Background(), TargetFile(target))
+	if err != nil || status.Version != "1.2.3" || status.SHA256 != sum(new) || status.BackupVersion != "1.0.0" || status.BackupSHA256 != sum(old) {
+		t.Errorf("%+v, %v", status, err)
+	}
+}
