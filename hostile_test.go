@@ -54,6 +54,17 @@ func TestConcatenatedStreams(t *testing.T) {
 	refused(t, r, ErrRejected)
 }
 
+// An archive is held to its own hash before it is decoded, though the right binary might come out of it.
+func TestArchiveHash(t *testing.T) {
+	_, new := buildPrograms(t)
+	r := newRepo(t)
+	archive := zstdOf(t, new)
+	r.publish(t, new, func(spec map[string]any) {
+		spec["artifacts"] = []any{map[string]any{"file": "tool.zst", "encoding": "zstd", "size": len(archive), "sha256": goodHash}}
+	})
+	refused(t, r, ErrRejected)
+}
+
 // archive has handle answer requests for the zstd archive.
 func archive(r *testRepo, handle func(w http.ResponseWriter, req *http.Request, data []byte)) {
 	data := r.files[testFolder+"tool.zst"]
