@@ -277,11 +277,18 @@ func TestZstHandedIn(t *testing.T) {
 
 func TestVerifySeesDamage(t *testing.T) {
 	for name, damage := range map[string]func(folder string){
-		"zst flipped":  func(f string) { flip(t, f+"/choria.zst") },
-		"bz2 flipped":  func(f string) { flip(t, f+"/choria.bz2") },
-		"plain gone":   func(f string) { os.Remove(f + "/choria") },
-		"bz2 cut":      func(f string) { os.Truncate(f+"/choria.bz2", 1000) },
-		"zst longer":   func(f string) { appendTo(t, f+"/choria.zst") },
+		"zst flipped": func(f string) { flip(t, f+"/choria.zst") },
+		"bz2 flipped": func(f string) { flip(t, f+"/choria.bz2") },
+		"plain gone":  func(f string) { os.Remove(f + "/choria") },
+		"bz2 cut":     func(f string) { os.Truncate(f+"/choria.bz2", 1000) },
+		"zst longer":  func(f string) { appendTo(t, f+"/choria.zst") },
+		"v0.1.0, bz2 flipped": func(f string) {
+			flip(t, f+"/choria.bz2")
+			spec := `{"binary":"choria.bz2","hash":"` + sum(elf(1)) + `"}`
+			if err := os.WriteFile(f+"/release.json", []byte(spec), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
 		"json garbled": func(f string) { os.Truncate(f+"/release.json", 20) },
 	} {
 		dir := t.TempDir()

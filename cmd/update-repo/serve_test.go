@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -20,7 +22,7 @@ import (
 
 const content = "0123456789"
 
-// served starts a handler for a folder that holds the file a/b.
+// served makes a folder to be served that holds the file a/b.
 func served(t *testing.T) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -115,6 +117,17 @@ func TestServeProcess(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v", err)
+	}
+}
+
+func TestServeJSON(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	var out, errs bytes.Buffer
+	code := run(ctx, []string{"serve", "--repo", served(t), "--listen", "127.0.0.1:0", "--json"}, &out, &errs)
+	var v struct{ URL string }
+	if err := json.Unmarshal(out.Bytes(), &v); err != nil || code != 0 || !strings.HasPrefix(v.URL, "http://127.0.0.1:") {
+		t.Errorf("exit code %d, %q, %q, %v", code, &out, &errs, err)
 	}
 }
 
