@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -27,6 +27,7 @@ type change struct {
 	parent map[string]string       // who delegates to them
 	snap   *snapshotMeta           // nil if no role changed
 	lost   bool                    // the old keys cannot sign any more
+	resnap bool                    // snapshot is signed anew even if no role changes
 }
 
 func (r *Repo) newChange(base *signed) *change {
@@ -312,7 +313,7 @@ func (c *change) everything(ctx context.Context) error {
 // The expiry of targets is the earliest of all roles below it, which is why it moves only when all are
 // signed anew: then targets alone tells when that is due.
 func (c *change) seal(ctx context.Context, all bool) error {
-	if len(c.roles) == 0 {
+	if len(c.roles) == 0 && !c.resnap {
 		return nil
 	}
 	s := c.base.snapshot.Signed
@@ -343,9 +344,14 @@ func (c *change) seal(ctx context.Context, all bool) error {
 	return nil
 }
 
-// unused is the first version of a role's file, from the given one, that nobody has written: what
+// unused is a version of a role's file, from the given one, that nobody has written: what
 // an interrupted publish left is never overwritten, so that a versioned name always means the same bytes.
+// Where the store has no lock the number is a random one, so that two publishers at once do not choose the same: versions
+// need to rise, not to be consecutive.
 func (r *Repo) unused(ctx context.Context, role string, version int64) (int64, error) {
+	if _, ok := r.store.(store.Locker); !ok {
+		version += rand.Int64N(1 << 20)
+	}
 	for {
 		object, err := r.store.Open(ctx, versioned(version, role), store.Request{})
 		if errors.Is(err, fs.ErrNotExist) {
@@ -354,7 +360,6 @@ func (r *Repo) unused(ctx context.Context, role string, version int64) (int64, e
 		if err != nil {
 			return 0, err
 		}
-		io.Copy(io.Discard, io.LimitReader(object.Body, 0))
 		object.Body.Close()
 		version++
 	}

@@ -156,3 +156,28 @@ func TestFaultsOfTimestamp(t *testing.T) {
 	op := func(r *Repo) error { _, err := r.Timestamp(ctx); return err }
 	atEveryFault(t, s, root, op, k.open, state{"1": true})
 }
+
+// interrupted is a store that does something else before its n-th call.
+type interrupted struct {
+	store.Store
+	at int
+	f  func()
+}
+
+func (i *interrupted) next() {
+	if i.at--; i.at == 0 {
+		f := i.f
+		i.f = nil
+		f()
+	}
+}
+
+func (i *interrupted) Open(ctx context.Context, name string, req store.Request) (*store.Object, error) {
+	i.next()
+	return i.Store.Open(ctx, name, req)
+}
+
+func (i *interrupted) Put(ctx context.Context, name string, r io.Reader) error {
+	i.next()
+	return i.Store.Put(ctx, name, r)
+}

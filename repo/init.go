@@ -46,10 +46,19 @@ func (r *Repo) Sign(ctx context.Context, init Init) (root []byte, err error) {
 		return nil, err
 	}
 	defer unlock()
+	if base == nil {
+		p, err := r.staged(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		if p != nil {
+			return nil, fmt.Errorf("its first root is %w", ErrStaged)
+		}
+	}
 	if base != nil {
 		return nil, fmt.Errorf("%w, for %q", ErrSigned, product(base.root()))
 	}
-	if err := r.ready(first, topRoles...); err != nil {
+	if _, err := r.ready(first, topRoles...); err != nil {
 		return nil, err
 	}
 	c := r.newChange(&signed{repo: r, snapshot: metadata.Snapshot(), roles: map[string]*targetsMeta{metadata.TARGETS: metadata.Targets()}})
@@ -70,7 +79,11 @@ func (r *Repo) Sign(ctx context.Context, init Init) (root []byte, err error) {
 	if err := c.signAll(false); err != nil {
 		return nil, err
 	}
-	return c.publishFirst(ctx)
+	root, err = c.publishFirst(ctx)
+	if errors.Is(err, ErrKeys) {
+		return nil, c.stage(ctx, err)
+	}
+	return root, err
 }
 
 func (r *Repo) firstRoot(init Init) (*rootMeta, error) {

@@ -173,10 +173,7 @@ func (r *Repo) commitFiles(ctx context.Context, base *signed, files map[string]*
 	if err := c.seal(ctx, all); err != nil {
 		return err
 	}
-	if err := c.signAll(false); err != nil {
-		return err
-	}
-	return c.publish(ctx)
+	return c.signAndPublish(ctx)
 }
 
 // renewalDue tells whether half of the life of targets has passed, and with it that of any role below it.
@@ -204,17 +201,10 @@ func (r *Repo) Timestamp(ctx context.Context) (Expiry, error) {
 	if base == nil {
 		return Expiry{}, ErrUnsigned
 	}
-	data, err := r.makeTimestamp(base, nil, nil, base.root(), []*rootMeta{base.root()})
-	if err != nil {
+	if err := r.renewTimestamp(ctx, base); err != nil {
 		return Expiry{}, err
 	}
-	if err := base.unchanged(ctx); err != nil {
-		return Expiry{}, err
-	}
-	if err := r.putBytes(ctx, metadataFolder+"timestamp.json", data); err != nil {
-		return Expiry{}, err
-	}
-	m, err := new(timestampMeta).FromBytes(data)
+	m, err := new(timestampMeta).FromBytes(base.timestampData)
 	if err != nil {
 		return Expiry{}, err
 	}

@@ -54,7 +54,7 @@ func typeOf[T metadata.Roles](m *metadata.Metadata[T]) string {
 // one, so that what is served verifies under both while the next root is put.
 func (c *change) delegators() []*rootMeta {
 	var list []*rootMeta
-	if !c.lost && !c.first() {
+	if !c.first() && (!c.lost || c.root == nil) {
 		list = append(list, c.base.root())
 	}
 	if c.root != nil {
@@ -180,8 +180,10 @@ func (c *change) complete() error {
 	return fmt.Errorf("%w: too few signatures on %s", ErrKeys, strings.Join(waiting, ", "))
 }
 
-// ready makes sure, before anything is written, that enough keys of some roles are at hand, and can sign.
-func (r *Repo) ready(root *rootMeta, roles ...string) error {
+// ready makes sure, before anything is written, that keys of some roles are at hand and can sign. It tells
+// whether that is as many as the thresholds ask for.
+func (r *Repo) ready(root *rootMeta, roles ...string) (enough bool, err error) {
+	enough = true
 	for _, role := range roles {
 		is := root.Signed.Roles[role]
 		n := 0
@@ -191,14 +193,15 @@ func (r *Repo) ready(root *rootMeta, roles ...string) error {
 			}
 			if k, ok := signer.(*KeyFile); ok {
 				if err := k.Ready(); err != nil {
-					return err
+					return false, err
 				}
 			}
 			n++
 		}
-		if n < is.Threshold {
-			return fmt.Errorf("%w: %d of the keys of %s are, %d are needed", ErrKeys, n, role, is.Threshold)
+		if n == 0 {
+			return false, fmt.Errorf("%w: none of those of %s is", ErrKeys, role)
 		}
+		enough = enough && n >= is.Threshold
 	}
-	return nil
+	return enough, nil
 }

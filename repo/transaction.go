@@ -22,20 +22,22 @@ type transaction struct {
 	end   func() // gives the lock back
 }
 
-// transaction takes the lock. In a signed repository it fails with ErrKeys unless at least one key is at hand of
-// each role that has to sign.
+// transaction takes the lock. In a signed repository it fails with ErrKeys unless a key is at hand that signs
+// releases, and with ErrStaged while another change waits for signatures.
 func (r *Repo) transaction(ctx context.Context) (*transaction, error) {
-	unlock, base, err := r.begin(ctx)
+	unlock, err := r.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
-	t := &transaction{repo: r, base: base, files: map[string]*metadata.TargetFiles{}, end: unlock}
-	if base == nil {
-		return t, nil
+	t := &transaction{repo: r, files: map[string]*metadata.TargetFiles{}, end: unlock}
+	if t.base, err = r.loadUnstaged(ctx, false); err == nil && t.base != nil {
+		if _, err = r.ready(t.base.root(), metadata.TARGETS); err != nil {
+			err = fmt.Errorf("the repository is signed: %w", err)
+		}
 	}
-	if err := r.ready(base.root(), metadata.TARGETS, metadata.SNAPSHOT, metadata.TIMESTAMP); err != nil {
+	if err != nil {
 		unlock()
-		return nil, fmt.Errorf("the repository is signed: %w", err)
+		return nil, err
 	}
 	return t, nil
 }

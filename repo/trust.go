@@ -137,7 +137,7 @@ func (s *signed) loadRoots(ctx context.Context) error {
 		}
 	}
 	for {
-		root, err := new(rootMeta).FromBytes(data)
+		root, err := parseRoot(data)
 		if err != nil {
 			return fmt.Errorf("%w: root: %w", ErrUntrusted, err)
 		}
@@ -229,7 +229,7 @@ func (s *signed) readRole(ctx context.Context, name string) (*targetsMeta, error
 	if err != nil {
 		return nil, err
 	}
-	m, err := new(targetsMeta).FromBytes(data)
+	m, err := parseTargets(data)
 	if err == nil && m.Signed.Version != want.Version {
 		err = fmt.Errorf("it has version %d, snapshot says %d", m.Signed.Version, want.Version)
 	}

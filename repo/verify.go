@@ -18,19 +18,19 @@ import (
 // that programs embed, and so re-hashes and decodes it. It returns one error
 // for each artifact that is not as release.json says.
 //
-// key may be nil; with it, the release's signature is checked. What [Repo.Unnamed] returns
+// key may be nil; with it, the release's signature is checked, and opts may hold a trust root. What [Repo.Unnamed] returns
 // is no damage.
-func Verify(ctx context.Context, location string, r Release, key []byte) error {
+func Verify(ctx context.Context, location string, r Release, key []byte, opts ...updater.Option) error {
 	folder, err := os.MkdirTemp("", "update-repo")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(folder)
 	d := &updater.HTTPDownloader{}
-	spec, err := updater.FetchSpec(
+	spec, err := updater.FetchSpec(append([]updater.Option{
 		updater.SourceRepo(location), updater.Version(r.Version), updater.OS(r.OS), updater.Arch(r.Arch),
 		updater.TargetFile(filepath.Join(folder, "binary")), updater.PublicKey(key),
-		updater.DownloadMethod(d), updater.Attempts(1), updater.Logger(log.New(io.Discard, "", 0)))
+		updater.DownloadMethod(d), updater.Attempts(1), updater.Logger(log.New(io.Discard, "", 0))}, opts...)...)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 
 	"github.com/choria-io/go-updater/internal/disk"
 )
@@ -15,7 +16,7 @@ var ErrLocked = errors.New("locked by another publisher")
 // Locker is a [Store] that can keep a second publisher away. Stores need not be able to.
 type Locker interface {
 	// Lock takes the lock without waiting, and fails with ErrLocked if someone
-	// has it. It ends with the process at the latest.
+	// has it. unlock may be called more than once; the end of the process does the same.
 	Lock(ctx context.Context) (unlock func(), err error)
 }
 
@@ -42,8 +43,8 @@ func (d *Dir) Lock(ctx context.Context) (unlock func(), err error) {
 		f.Close()
 		return nil, fmt.Errorf("locking %s: %w", d, err)
 	}
-	return func() {
+	return sync.OnceFunc(func() {
 		f.Unlock()
 		f.Close()
-	}, nil
+	}), nil
 }

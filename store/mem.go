@@ -11,12 +11,25 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Mem keeps files in memory, for tests. The zero value is empty and ready.
 type Mem struct {
-	mu    sync.RWMutex
-	files map[string][]byte
+	mu     sync.RWMutex
+	files  map[string][]byte
+	locked atomic.Bool
+}
+
+// Lock keeps other publishers away, as [Locker] has it.
+func (m *Mem) Lock(ctx context.Context) (unlock func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if !m.locked.CompareAndSwap(false, true) {
+		return nil, fmt.Errorf("locking %s: %w", m, ErrLocked)
+	}
+	return sync.OnceFunc(func() { m.locked.Store(false) }), nil
 }
 
 func (m *Mem) String() string { return "memory" }

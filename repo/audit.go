@@ -1,0 +1,309 @@
+package repo
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
+
+	"github.com/choria-io/go-updater/store"
+)
+
+// RoleKeys says who signs for a role.
+type RoleKeys struct {
+	Role      string   `json:"role"`
+	Threshold int      `json:"threshold"`
+	Keys      []string `json:"keys"` // ids
+}
+
+// Trust is what a repository's metadata says about itself.
+type Trust struct {
+	Product string     `json:"product"`
+	Root    int64      `json:"root"` // its version
+	Roles   []RoleKeys `json:"roles"`
+	Expires []Expiry   `json:"expires"` // of the four top-level roles
+}
+
+// Trust tells who signs for what, and until when that is good.
+//
+// Errors: ErrUnsigned, ErrUntrusted.
+func (r *Repo) Trust(ctx context.Context) (*Trust, error) {
+	s, err := r.load(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return nil, ErrUnsigned
+	}
+	return s.trust(), nil
+}
+
+func (s *signed) trust() *Trust {
+	root := s.root()
+	t := &Trust{Product: product(root), Root: root.Signed.Version}
+	for _, name := range topRoles {
+		role := root.Signed.Roles[name]
+		t.Roles = append(t.Roles, RoleKeys{name, role.Threshold, slices.Clone(role.KeyIDs)})
+	}
+	targets := s.roles[metadata.TARGETS].Signed
+	t.Expires = []Expiry{
+		{metadata.ROOT, root.Signed.Version, root.Signed.Expires},
+		{metadata.TARGETS, targets.Version, targets.Expires},
+		{metadata.SNAPSHOT, s.snapshot.Signed.Version, s.snapshot.Signed.Expires},
+		{metadata.TIMESTAMP, s.timestamp.Signed.Version, s.timestamp.Signed.Expires},
+	}
+	return t
+}
+
+// CurrentRoot is the newest root, whose bytes programs may embed.
+func (r *Repo) CurrentRoot(ctx context.Context) ([]byte, error) {
+	s, err := r.load(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return nil, ErrUnsigned
+	}
+	return s.rootData, nil
+}
+
+// Audit is what a walk through a signed repository found.
+type Audit struct {
+	Trust
+	RolesSeen int      `json:"rolesSeen"` // targets, and all that it leads to
+	Files     int      `json:"files"`     // that are signed, and were hashed
+	Problems  []string `json:"problems"`  // clients refuse something
+	Warnings  []string `json:"warnings"`  // they will, or nobody sees something
+}
+
+// Audit walks the whole repository as a client would that starts from any of its roots: root after root,
+// then every role that targets leads to, then length and hash of every signed file. progress is called for each file, if not nil.
+//
+// Errors: ErrUnsigned, and those of the store. What is wrong with the repository is in Audit.Problems.
+func (r *Repo) Audit(ctx context.Context, progress func(file string, done, total int)) (*Audit, error) {
+	s, err := r.load(ctx, false)
+	if errors.Is(err, ErrUntrusted) {
+		return &Audit{Problems: []string{err.Error()}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return nil, ErrUnsigned
+	}
+	a := &Audit{Trust: *s.trust()}
+	if err := a.gap(ctx, r); err != nil {
+		return nil, err
+	}
+	if err := a.roots(ctx, s); err != nil {
+		return nil, err
+	}
+	files, err := a.roles(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	done := 0
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := r.checkFile(ctx, name, files[name]); err != nil {
+			a.problem("%s: %v", name, err)
+		}
+		done++
+		if progress != nil {
+			progress(name, done, len(files))
+		}
+	}
+	a.Files = done
+	return a, a.unsigned(ctx, r, files)
+}
+
+func (a *Audit) problem(format string, args ...any) {
+	a.Problems = append(a.Problems, fmt.Sprintf(format, args...))
+}
+
+func (a *Audit) warn(format string, args ...any) {
+	a.Warnings = append(a.Warnings, fmt.Sprintf(format, args...))
+}
+
+// gap finds roots that no client gets to, because the one before is missing.
+func (a *Audit) gap(ctx context.Context, r *Repo) error {
+	entries, err := r.store.List(ctx, metadataFolder)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		number, ok := strings.CutSuffix(strings.TrimPrefix(e.Name, metadataFolder), ".root.json")
+		if v, err := strconv.ParseInt(number, 10, 64); ok && err == nil && v > a.Root {
+			a.problem("root %d is there but root %d is missing: clients stay at root %d", v, a.Root+1, a.Root)
+		}
+	}
+	return nil
+}
+
+// roots has go-tuf start from each root that there ever was.
+func (a *Audit) roots(ctx context.Context, s *signed) error {
+	current := s.root().Signed.Version
+	data := map[int64][]byte{}
+	for v := int64(1); v <= current; v++ {
+		var err error
+		data[v], err = s.repo.read(ctx, versioned(v, metadata.ROOT), rootLimit)
+		if errors.Is(err, fs.ErrNotExist) {
+			a.problem("root %d is missing: programs with an older trust root see nothing of what follows", v)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for first := int64(1); first <= current; first++ {
+		if data[first] == nil {
+			continue
+		}
+		set, err := trustedmetadata.New(data[first])
+		for v := first + 1; err == nil && v <= current && data[v] != nil; v++ {
+			_, err = set.UpdateRoot(data[v])
+		}
+		if err == nil && set.Root.Signed.Version == current {
+			set.RefTime = time.Time{} // expiry is told separately
+			_, err = set.UpdateTimestamp(s.timestampData)
+		}
+		if err != nil {
+			a.problem("from root %d: %v", first, err)
+		}
+	}
+	if current > rotationLimit {
+		a.warn("clients follow at most %d roots at once: build programs with a newer trust root", rotationLimit)
+	}
+	return nil
+}
+
+// roles verifies every role that targets leads to, and returns all signed files.
+func (a *Audit) roles(ctx context.Context, s *signed) (map[string]*metadata.TargetFiles, error) {
+	files := map[string]*metadata.TargetFiles{}
+	now := s.repo.now()
+	lifetimes := lifetimesOf(s.root())
+	for _, e := range a.Expires {
+		a.expiry(e, now, lifetimes[e.Role])
+	}
+	visit := func(name string, parent *targetsMeta) (*targetsMeta, error) {
+		m, err := s.role(ctx, name, parent)
+		if errors.Is(err, ErrUntrusted) || errors.Is(err, fs.ErrNotExist) {
+			a.problem("%v", err)
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		a.RolesSeen++
+		maps.Copy(files, m.Signed.Targets)
+		a.expiry(Expiry{name, m.Signed.Version, m.Signed.Expires}, now, lifetimes[metadata.TARGETS])
+		return m, nil
+	}
+	a.RolesSeen = 1
+	targets := s.roles[metadata.TARGETS]
+	if targets.Signed.Delegations == nil {
+		return files, nil
+	}
+	for _, d := range targets.Signed.Delegations.Roles {
+		m, err := visit(d.Name, targets)
+		if err != nil {
+			return nil, err
+		}
+		if m == nil || m.Signed.Delegations == nil || m.Signed.Delegations.SuccinctRoles == nil {
+			continue
+		}
+		for _, bin := range m.Signed.Delegations.SuccinctRoles.GetRoles() {
+			if _, err := visit(bin, m); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return files, nil
+}
+
+var renewal = map[string]string{
+	metadata.ROOT:      "update-repo rotate --renew",
+	metadata.TARGETS:   "update-repo sign --renew",
+	metadata.SNAPSHOT:  "update-repo sign --renew",
+	metadata.TIMESTAMP: "update-repo timestamp",
+}
+
+// expiry tells what has expired, and what has a quarter of its life left.
+func (a *Audit) expiry(e Expiry, now time.Time, lifetime time.Duration) {
+	how := renewal[e.Role]
+	if how == "" {
+		how = renewal[metadata.TARGETS]
+	}
+	switch left := e.Expires.Sub(now); {
+	case left <= 0:
+		a.problem("%s has expired at %s: %s", e.Role, date(e.Expires), how)
+	case left < lifetime/4:
+		a.warn("%s expires at %s: %s", e.Role, date(e.Expires), how)
+	}
+}
+
+// checkFile compares a file with what is signed about it.
+func (r *Repo) checkFile(ctx context.Context, name string, f *metadata.TargetFiles) error {
+	object, err := r.store.Open(ctx, name, store.Request{})
+	if err != nil {
+		return err
+	}
+	defer object.Body.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, io.LimitReader(object.Body, f.Length+1))
+	if err != nil {
+		return err
+	}
+	if n != f.Length || !f.Hashes.Equal(metadata.Hashes{"sha256": h.Sum(nil)}) {
+		return errors.New("it is not the file that was signed")
+	}
+	return nil
+}
+
+// unsigned warns of releases that clients with a trust root do not see.
+func (a *Audit) unsigned(ctx context.Context, r *Repo, files map[string]*metadata.TargetFiles) error {
+	entries, err := r.store.List(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name, "/"+specName) && files[e.Name] == nil {
+			a.warn("%s is not signed: add the release again, or remove it", e.Name)
+		}
+	}
+	return nil
+}
+
+// Renew signs all roles anew that the release keys sign, with new expiry.
+//
+// Errors: ErrUnsigned, ErrStaged, ErrKeys, ErrBusy.
+func (r *Repo) Renew(ctx context.Context) error {
+	t, err := r.transaction(ctx)
+	if err != nil {
+		return err
+	}
+	defer t.end()
+	if t.base == nil {
+		return ErrUnsigned
+	}
+	c := r.newChange(t.base)
+	if err := c.everything(ctx); err != nil {
+		return err
+	}
+	if err := c.seal(ctx, true); err != nil {
+		return err
+	}
+	return c.signAndPublish(ctx)
+}

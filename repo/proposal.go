@@ -1,0 +1,360 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+
+	"github.com/secure-systems-lab/go-securesystemslib/cjson"
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+)
+
+// ErrStaged: a change waits for the signatures of other maintainers, or for the machine that has
+// the timestamp's key. Clients do not see it yet.
+var ErrStaged = errors.New("staged: the change waits for more signatures")
+
+const (
+	stagedName     = metadataFolder + "staged.json" // no client reads it
+	proposalLimit  = 256 << 20                      // bytes
+	proposalFormat = 1
+)
+
+// Proposal is a change that waits for signatures. It holds all that a maintainer needs to
+// see what is signed without access to the repository, and is a file that can be carried.
+type Proposal struct {
+	Format   int                     `json:"update-repo-proposal"`
+	Version  int64                   `json:"snapshot-version"` // that the change is based on
+	Lost     bool                    `json:"lost,omitempty"`
+	WasRoots []*rootMeta             `json:"was-roots"` // the current root last; none for the first
+	WasRoles map[string]*targetsMeta `json:"was-roles"`
+	Parents  map[string]string       `json:"parents"`
+	Root     *rootMeta               `json:"root,omitempty"`
+	Roles    map[string]*targetsMeta `json:"roles,omitempty"`
+	Snapshot *snapshotMeta           `json:"snapshot,omitempty"`
+}
+
+// ParseProposal reads a file that Marshal has written.
+func ParseProposal(data []byte) (*Proposal, error) {
+	p := &Proposal{}
+	if err := json.Unmarshal(data, p); err != nil {
+		return nil, fmt.Errorf("no exported change: %w", err)
+	}
+	if p.Format != proposalFormat || p.Root == nil && p.Snapshot == nil {
+		return nil, errors.New("no exported change, or one of a later version")
+	}
+	if err := p.sane(); err != nil {
+		return nil, fmt.Errorf("no exported change: %w", err)
+	}
+	return p, nil
+}
+
+func (p *Proposal) sane() error {
+	for _, root := range p.WasRoots {
+		if err := saneRoot(root); err != nil {
+			return err
+		}
+	}
+	if len(p.WasRoots) == 0 && p.Root == nil {
+		return errors.New("it has no root")
+	}
+	if p.Root != nil {
+		if err := saneRoot(p.Root); err != nil {
+			return err
+		}
+	}
+	for _, m := range p.WasRoles {
+		if err := saneTargets(m); err != nil {
+			return err
+		}
+	}
+	for name, m := range p.Roles {
+		if err := saneTargets(m); err != nil {
+			return err
+		}
+		if name != metadata.TARGETS && p.Parents[name] == "" {
+			return fmt.Errorf("nobody delegates to %q", name)
+		}
+	}
+	return nil
+}
+
+// Marshal makes the file.
+func (p *Proposal) Marshal() ([]byte, error) { return json.Marshal(p) }
+
+// change is the proposal as a change of the repository that it describes itself.
+func (p *Proposal) change(r *Repo) *change {
+	base := &signed{repo: r, roles: map[string]*targetsMeta{}}
+	base.roots = p.WasRoots
+	maps.Copy(base.roles, p.WasRoles)
+	return p.on(r, base)
+}
+
+func (p *Proposal) on(r *Repo, base *signed) *change {
+	c := &change{repo: r, base: base, root: p.Root, roles: p.Roles, parent: p.Parents, snap: p.Snapshot, lost: p.Lost}
+	if c.roles == nil {
+		c.roles = map[string]*targetsMeta{}
+	}
+	return c
+}
+
+// Sign adds signatures by the given keys. It needs no repository. It returns how many
+// signatures were made, and whether no others are needed.
+func (p *Proposal) Sign(signers ...Signer) (made int, complete bool, err error) {
+	r := &Repo{}
+	r.SignWith(signers...)
+	c := p.change(r)
+	before := c.signatures()
+	if err := c.signAll(true); err != nil {
+		return 0, false, err
+	}
+	err = c.complete()
+	if err != nil && !errors.Is(err, ErrKeys) {
+		return 0, false, err
+	}
+	return len(c.signatures()) - len(before), err == nil, nil
+}
+
+// Waiting says which roles lack signatures; nil if none does.
+func (p *Proposal) Waiting() error { return p.change(&Repo{}).complete() }
+
+// signatures of all files of a change, each once.
+func (c *change) signatures() map[string]bool {
+	all := map[string]bool{}
+	add := func(name string, list []metadata.Signature) {
+		for _, s := range list {
+			all[name+" "+s.KeyID] = true
+		}
+	}
+	for name, m := range c.roles {
+		add(name, m.Signatures)
+	}
+	if c.snap != nil {
+		add(metadata.SNAPSHOT, c.snap.Signatures)
+	}
+	if c.root != nil {
+		add(metadata.ROOT, c.root.Signatures)
+	}
+	return all
+}
+
+// signAndPublish signs with the keys at hand, and publishes, or stages the change if that is not enough.
+func (c *change) signAndPublish(ctx context.Context) error {
+	if err := c.signAll(false); err != nil {
+		return err
+	}
+	err := c.publish(ctx)
+	if errors.Is(err, ErrKeys) && len(c.signatures()) > 0 {
+		return c.stage(ctx, err)
+	}
+	return err
+}
+
+// stage keeps a change in the repository until it is signed well enough.
+func (c *change) stage(ctx context.Context, why error) error {
+	p := &Proposal{
+		Format: proposalFormat, Lost: c.lost, Parents: c.parent, Root: c.root, Roles: c.roles, Snapshot: c.snap,
+		WasRoles: map[string]*targetsMeta{},
+	}
+	if !c.first() {
+		// Read anew: the change was made in the ones that were read.
+		was, err := c.repo.load(ctx, c.lost)
+		if err != nil {
+			return err
+		}
+		for name := range c.base.roles {
+			if was.snapshot.Signed.Meta[name+".json"] == nil {
+				continue
+			}
+			if p.WasRoles[name], err = was.readRole(ctx, name); err != nil {
+				return err
+			}
+		}
+		p.Version, p.WasRoots = was.snapshot.Signed.Version, was.roots
+	}
+	return c.restage(ctx, p, why)
+}
+
+// Staged is the change that waits for signatures, nil if there is none. One that something else
+// was published after is none.
+func (r *Repo) Staged(ctx context.Context) (*Proposal, error) {
+	base, err := r.load(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	return r.staged(ctx, base)
+}
+
+func (r *Repo) staged(ctx context.Context, base *signed) (*Proposal, error) {
+	data, err := r.read(ctx, stagedName, proposalLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := ParseProposal(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", stagedName, err)
+	}
+	if base == nil || len(p.WasRoots) == 0 {
+		if base == nil && len(p.WasRoots) == 0 {
+			return p, nil
+		}
+		return nil, nil
+	}
+	was := p.WasRoots[len(p.WasRoots)-1]
+	if p.Version != base.snapshot.Signed.Version || was.Signed.Version != base.root().Signed.Version {
+		return nil, nil
+	}
+	return p, nil
+}
+
+// loadUnstaged is load for those who make a change: one has to be done with before the next is begun.
+func (r *Repo) loadUnstaged(ctx context.Context, lenient bool) (*signed, error) {
+	base, err := r.load(ctx, lenient)
+	if base == nil || err != nil {
+		return nil, err
+	}
+	p, err := r.staged(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	if p != nil {
+		return nil, fmt.Errorf("another change is %w", ErrStaged)
+	}
+	return base, nil
+}
+
+// Discard gives up the change that waits for signatures.
+func (r *Repo) Discard(ctx context.Context) error { return r.store.Delete(ctx, stagedName) }
+
+// Import adds the signatures of a proposal that was signed elsewhere to the staged change, and those of the keys
+// at hand, and publishes it if that is enough. p may be nil.
+//
+// Errors: ErrStaged if more signatures are needed, ErrBusy.
+func (r *Repo) Import(ctx context.Context, p *Proposal) error {
+	unlock, err := r.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	base, err := r.load(ctx, true)
+	if err != nil {
+		return err
+	}
+	staged, err := r.staged(ctx, base)
+	if err != nil {
+		return err
+	}
+	if staged == nil {
+		return errors.New("no change waits for signatures")
+	}
+	if p != nil {
+		if err := staged.merge(p); err != nil {
+			return err
+		}
+	}
+	if base != nil {
+		return r.publishStaged(ctx, base, staged)
+	}
+	return r.publishFirstStaged(ctx, staged)
+}
+
+func (r *Repo) publishStaged(ctx context.Context, base *signed, p *Proposal) error {
+	// Roles that are not part of the change are needed to verify those below them.
+	for name, parent := range p.Parents {
+		if p.Roles[parent] == nil && parent != metadata.TARGETS && parent != metadata.ROOT {
+			if _, err := base.role(ctx, parent, base.roles[metadata.TARGETS]); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	c := p.on(r, base)
+	if err := c.signAll(true); err != nil {
+		return err
+	}
+	err := c.publish(ctx)
+	if errors.Is(err, ErrKeys) {
+		return c.restage(ctx, p, err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.Discard(ctx); err != nil {
+		return err
+	}
+	if c.root == nil {
+		return nil
+	}
+	if base, err = r.load(ctx, p.Lost); err != nil {
+		return err
+	}
+	return r.finishRotation(ctx, base)
+}
+
+func (r *Repo) publishFirstStaged(ctx context.Context, p *Proposal) error {
+	c := p.change(r)
+	if err := c.signAll(true); err != nil {
+		return err
+	}
+	if _, err := c.publishFirst(ctx); errors.Is(err, ErrKeys) {
+		return c.restage(ctx, p, err)
+	} else if err != nil {
+		return err
+	}
+	return r.Discard(ctx)
+}
+
+// restage keeps a staged change with the signatures that it has got.
+func (c *change) restage(ctx context.Context, p *Proposal, why error) error {
+	data, err := p.Marshal()
+	if err != nil {
+		return err
+	}
+	if err := c.repo.putBytes(ctx, stagedName, data); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrStaged, why)
+}
+
+// merge takes over the signatures of the same change.
+func (p *Proposal) merge(other *Proposal) error {
+	errOther := errors.New("that is another change than the one that waits for signatures; export it again")
+	if len(p.Roles) != len(other.Roles) || (p.Root == nil) != (other.Root == nil) || (p.Snapshot == nil) != (other.Snapshot == nil) {
+		return errOther
+	}
+	same := true
+	for name, m := range p.Roles {
+		o := other.Roles[name]
+		same = same && o != nil && mergeSignatures(m, o)
+	}
+	if p.Root != nil {
+		same = same && mergeSignatures(p.Root, other.Root)
+	}
+	if p.Snapshot != nil {
+		same = same && mergeSignatures(p.Snapshot, other.Snapshot)
+	}
+	if !same {
+		return errOther
+	}
+	return nil
+}
+
+// mergeSignatures adds signatures of the same content; it is false for another one.
+func mergeSignatures[T metadata.Roles](to, from *metadata.Metadata[T]) bool {
+	a, aerr := cjson.EncodeCanonical(to.Signed)
+	b, berr := cjson.EncodeCanonical(from.Signed)
+	if aerr != nil || berr != nil || !bytes.Equal(a, b) {
+		return false
+	}
+	for _, s := range from.Signatures {
+		to.Signatures = slices.DeleteFunc(to.Signatures, func(t metadata.Signature) bool { return t.KeyID == s.KeyID })
+		to.Signatures = append(to.Signatures, s)
+	}
+	return true
+}

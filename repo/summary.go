@@ -1,0 +1,174 @@
+package repo
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/secure-systems-lab/go-securesystemslib/cjson"
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+)
+
+// Verify makes sure that what the proposal says about the repository as it is was signed by its keys, so that
+// the summary hides nothing. pin is a root that is trusted, of whatever version; nil believes
+// the proposal about its first root.
+func (p *Proposal) Verify(pin []byte) error {
+	if len(p.WasRoots) == 0 {
+		return nil
+	}
+	for i, root := range p.WasRoots {
+		by := p.WasRoots[max(i-1, 0)]
+		if i > 0 && root.Signed.Version != by.Signed.Version+1 {
+			return fmt.Errorf("%w: root %d comes after root %d", ErrUntrusted, root.Signed.Version, by.Signed.Version)
+		}
+		for _, by := range []*rootMeta{by, root} {
+			if err := by.VerifyDelegate(metadata.ROOT, root); err != nil {
+				return fmt.Errorf("%w: root %d: %w", ErrUntrusted, root.Signed.Version, err)
+			}
+		}
+	}
+	if pin != nil {
+		if err := p.checkPin(pin); err != nil {
+			return err
+		}
+	}
+	s := &signed{roots: p.WasRoots}
+	for name, m := range p.WasRoles {
+		if name == metadata.TARGETS {
+			if err := s.verifyTop(name, m, p.Lost); err != nil {
+				return err
+			}
+			continue
+		}
+		if parent := parentOf(p.WasRoles, name); parent == nil || parent.VerifyDelegate(name, m) != nil {
+			return fmt.Errorf("%w: %s", ErrUntrusted, name)
+		}
+	}
+	return nil
+}
+
+func (p *Proposal) checkPin(pin []byte) error {
+	root, err := parseRoot(pin)
+	if err != nil {
+		return err
+	}
+	for _, was := range p.WasRoots {
+		if was.Signed.Version != root.Signed.Version {
+			continue
+		}
+		a, aerr := cjson.EncodeCanonical(was.Signed)
+		b, berr := cjson.EncodeCanonical(root.Signed)
+		if aerr == nil && berr == nil && bytes.Equal(a, b) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: the change is not for the repository of the trust root that is pinned", ErrUntrusted)
+}
+
+// parentOf finds who delegates to a role.
+func parentOf(roles map[string]*targetsMeta, name string) *targetsMeta {
+	for _, m := range roles {
+		d := m.Signed.Delegations
+		if d == nil {
+			continue
+		}
+		if slices.ContainsFunc(d.Roles, func(r metadata.DelegatedRole) bool { return r.Name == name }) ||
+			d.SuccinctRoles != nil && d.SuccinctRoles.IsDelegatedRole(name) {
+			return m
+		}
+	}
+	return nil
+}
+
+// Summary says in lines of text what is signed.
+func (p *Proposal) Summary() []string {
+	var lines []string
+	if p.Root != nil {
+		var was *rootMeta
+		if len(p.WasRoots) > 0 {
+			was = p.WasRoots[len(p.WasRoots)-1]
+		}
+		lines = append(lines, summarizeRoot(was, p.Root)...)
+	}
+	after := maps.Clone(p.WasRoles)
+	if after == nil {
+		after = map[string]*targetsMeta{}
+	}
+	maps.Copy(after, p.Roles)
+	old, now := filesIn(p.WasRoles), filesIn(after)
+	for _, path := range slices.Sorted(maps.Keys(now)) {
+		if old[path] != now[path] {
+			sign := "+"
+			if old[path] != "" {
+				sign = "~"
+			}
+			lines = append(lines, fmt.Sprintf("%s %s %s", sign, path, now[path]))
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(old)) {
+		if now[path] == "" {
+			lines = append(lines, "- "+path)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Roles)) {
+		m := p.Roles[name]
+		lines = append(lines, fmt.Sprintf("%s version %d, %d files, until %s", name, m.Signed.Version, len(m.Signed.Targets), date(m.Signed.Expires)))
+	}
+	if p.Snapshot != nil {
+		lines = append(lines, fmt.Sprintf("snapshot version %d, until %s", p.Snapshot.Signed.Version, date(p.Snapshot.Signed.Expires)))
+	}
+	return lines
+}
+
+func date(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
+
+// filesIn are the files of all roles that targets leads to, with what is signed about them.
+func filesIn(roles map[string]*targetsMeta) map[string]string {
+	files := map[string]string{}
+	for name, m := range roles {
+		if name != metadata.TARGETS && parentOf(roles, name) == nil {
+			continue // an old bin
+		}
+		for path, f := range m.Signed.Targets {
+			text := fmt.Sprintf("%d bytes, sha256 %s", f.Length, hex.EncodeToString(f.Hashes["sha256"]))
+			if f.Custom != nil {
+				text += " " + string(*f.Custom)
+			}
+			files[path] = text
+		}
+	}
+	return files
+}
+
+func summarizeRoot(was, is *rootMeta) []string {
+	lines := []string{fmt.Sprintf("root version %d of product %q, until %s", is.Signed.Version, product(is), date(is.Signed.Expires))}
+	if was != nil && product(was) != product(is) {
+		lines = append(lines, fmt.Sprintf("  the product was %q", product(was)))
+	}
+	for _, role := range topRoles {
+		now := is.Signed.Roles[role]
+		lines = append(lines, fmt.Sprintf("  %s: %d of %d keys sign, for %s", role, now.Threshold, len(now.KeyIDs), lifetimesOf(is)[role]))
+		var before []string
+		if was != nil {
+			before = was.Signed.Roles[role].KeyIDs
+			if t := was.Signed.Roles[role].Threshold; t != now.Threshold {
+				lines = append(lines, fmt.Sprintf("    threshold %d, was %d", now.Threshold, t))
+			}
+		}
+		for _, id := range now.KeyIDs {
+			if !slices.Contains(before, id) {
+				lines = append(lines, "    + key "+id)
+			}
+		}
+		for _, id := range before {
+			if !slices.Contains(now.KeyIDs, id) {
+				lines = append(lines, "    - key "+id)
+			}
+		}
+	}
+	return slices.DeleteFunc(lines, func(s string) bool { return strings.TrimSpace(s) == "" })
+}
