@@ -190,3 +190,32 @@ func (r *Repo) renewTimestamp(ctx context.Context, base *signed) error {
 	base.timestampData = data
 	return nil
 }
+
+// Used are the ids of keys that roots name.
+type Used struct {
+	Now  map[string][]string // by role, in the current root
+	Ever map[string]bool     // in any root
+}
+
+// UsedKeys tells which keys the repository's roots name.
+//
+// Errors: ErrUnsigned, ErrUntrusted.
+func (r *Repo) UsedKeys(ctx context.Context) (*Used, error) {
+	s, err := r.load(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return nil, ErrUnsigned
+	}
+	u := &Used{Now: map[string][]string{}, Ever: map[string]bool{}}
+	for _, root := range s.roots {
+		for _, role := range topRoles {
+			for _, id := range root.Signed.Roles[role].KeyIDs {
+				u.Ever[id] = true
+			}
+			u.Now[role] = slices.Clone(root.Signed.Roles[role].KeyIDs)
+		}
+	}
+	return u, nil
+}

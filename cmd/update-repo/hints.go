@@ -9,6 +9,10 @@ import (
 // signingHint says what to do about errors of signed repositories.
 func signingHint(err error) string {
 	switch {
+	case errors.Is(err, repo.ErrStaged):
+		return "update-repo sign --export FILE writes it for the other maintainers; update-repo sign --discard gives it up"
+	case errors.Is(err, errKeyNotHere):
+		return "name their folder with --keys; if they are lost, replace them with --lost"
 	case errors.Is(err, repo.ErrKeys):
 		return "name the folder of the private keys with --keys or " + keysVariable
 	case errors.Is(err, repo.ErrUnsigned):

@@ -28,6 +28,7 @@ type keyFlags struct {
 	folder         string
 	passphraseFile string
 	passphrase     string // the last one that was right
+	warned         bool   // of --no-passphrase
 }
 
 func (k *keyFlags) flags(c *cobra.Command) {
@@ -126,6 +127,10 @@ func prompt(c *cobra.Command, text string) (string, error) {
 // choose asks for the passphrase of a new key, twice.
 func (k *keyFlags) choose(c *cobra.Command, none bool) (string, error) {
 	if none {
+		if k.warned {
+			return "", nil
+		}
+		k.warned = true
 		fmt.Fprintln(c.ErrOrStderr(), "warning: --no-passphrase: whoever reads the key file can sign with it")
 		return "", nil
 	}

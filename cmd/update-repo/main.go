@@ -2,7 +2,7 @@
 // programs that do not embed the library.
 //
 // Exit codes: 0 done; 1 failed; 2 wrong usage; 3 busy, try again later;
-// 4 `verify` found damage.
+// 4 `verify` found damage; 5 staged, other maintainers have to sign.
 package main
 
 import (
@@ -53,6 +53,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 3
 	case errors.Is(err, errDamaged):
 		return 4
+	case errors.Is(err, repo.ErrStaged):
+		return 5
 	}
 	return 1
 }
@@ -98,7 +100,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(addCommand(), listCommand(), verifyCommand(), removeCommand(), serveCommand(),
-		initCommand(), timestampCommand(), keygenCommand(),
+		initCommand(), keyCommand(), rotateCommand(), thresholdCommand(), signCommand(), timestampCommand(), keygenCommand(),
 		applyCommand(), rollbackCommand(), statusCommand(), manCommand())
 	return root
 }

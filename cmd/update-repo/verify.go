@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/repo"
 )
 
@@ -15,22 +16,29 @@ var errDamaged = errors.New("the repository is damaged")
 type verification struct {
 	Releases []repo.Release `json:"releases"` // with an error where one is damaged
 	Unnamed  []string       `json:"unnamed"`  // files that no release.json names
+	Trust    *repo.Audit    `json:"trust,omitempty"`
 }
 
 func verifyCommand() *cobra.Command {
 	var folder, key string
 	var asJSON bool
+	var k keyFlags
 	c := &cobra.Command{
 		Use: "verify", Short: "Fetch, hash and decode every artifact, as clients do", Args: noArgs,
 		Long: "Fetch, hash and decode every artifact, as clients do. A file that is missing or\n" +
 			"other than release.json says is damage (exit code 4). A file in a release's folder that\n" +
-			"release.json does not name is a warning: no client fetches it.",
+			"release.json does not name is a warning: no client fetches it.\n\n" +
+			"A signed repository is walked as programs do that start from any of its roots, and\n" +
+			"each release is fetched with its trust root.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			public, err := parsePublicKey(key)
 			if err != nil {
 				return err
 			}
-			r, err := openFolder(folder)
+			if _, err := openFolder(folder); err != nil {
+				return err
+			}
+			r, err := k.open(c, folder)
 			if err != nil {
 				return err
 			}
@@ -44,10 +52,15 @@ func verifyCommand() *cobra.Command {
 			if len(v.Releases)+len(v.Unnamed) == 0 {
 				return fmt.Errorf("there is no release in %s", folder)
 			}
+			audited, opts, err := audit(c, r)
+			if err != nil {
+				return err
+			}
+			v.Trust = audited
 			bad := 0
 			for i, release := range v.Releases {
 				state := "good"
-				if err := repo.Verify(c.Context(), folder, release, public); err != nil {
+				if err := repo.Verify(c.Context(), folder, release, public, opts...); err != nil {
 					if c.Context().Err() != nil {
 						return err
 					}
@@ -65,6 +78,12 @@ func verifyCommand() *cobra.Command {
 			if asJSON {
 				err = printJSON(c.OutOrStdout(), v)
 			}
+			if audited != nil && !asJSON {
+				printAudit(c, audited)
+			}
+			if audited != nil && len(audited.Problems) > 0 {
+				return fmt.Errorf("%w: the signed metadata has %d problems", errDamaged, len(audited.Problems))
+			}
 			if bad > 0 {
 				return fmt.Errorf("%w: %d of %d releases", errDamaged, bad, len(v.Releases))
 			}
@@ -73,6 +92,34 @@ func verifyCommand() *cobra.Command {
 	}
 	repoFlag(c, &folder)
 	jsonFlag(c, &asJSON)
+	k.flags(c)
 	c.Flags().StringVar(&key, "public-key", "", "also check signatures with this key, in hex")
 	return c
+}
+
+// audit walks the signed metadata, and returns the options with which the client trusts it; nil where there is none.
+func audit(c *cobra.Command, r *repo.Repo) (*repo.Audit, []updater.Option, error) {
+	bar := newBar(c.ErrOrStderr())
+	a, err := r.Audit(c.Context(), func(_ string, done, total int) { bar.show("signed files", int64(done), int64(total)) })
+	if errors.Is(err, repo.ErrUnsigned) {
+		return nil, nil, nil
+	}
+	if err != nil || len(a.Problems) > 0 && a.Root == 0 {
+		return a, nil, err
+	}
+	root, err := r.CurrentRoot(c.Context())
+	if err != nil {
+		return nil, nil, err
+	}
+	return a, []updater.Option{updater.TrustRoot(root)}, nil
+}
+
+func printAudit(c *cobra.Command, a *repo.Audit) {
+	fmt.Fprintf(c.OutOrStdout(), "signed: product %s, root version %d, %d roles, %d files\n", a.Product, a.Root, a.RolesSeen, a.Files)
+	for _, w := range a.Warnings {
+		fmt.Fprintf(c.ErrOrStderr(), "warning: %s\n", w)
+	}
+	for _, p := range a.Problems {
+		fmt.Fprintf(c.OutOrStdout(), "damaged: %s\n", p)
+	}
 }
