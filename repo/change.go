@@ -253,9 +253,14 @@ func (c *change) setBinned(ctx context.Context, name string, role *targetsMeta, 
 	return c.split(name, role, all, nextBits(role.Signed.Delegations.SuccinctRoles.BitLength))
 }
 
-// split spreads the files of a platform over new bins.
+// split spreads the files of a platform over new bins, 2^bits of them or more if they would be too large.
 func (c *change) split(name string, role *targetsMeta, files map[string]*metadata.TargetFiles, bits int) error {
-	succinct := &metadata.SuccinctRoles{BitLength: bits, NamePrefix: fmt.Sprintf("%s-bins%d", name, bits)}
+	succinct := &metadata.SuccinctRoles{BitLength: bits}
+	bins, err := spread(succinct, files)
+	if err != nil {
+		return err
+	}
+	succinct.NamePrefix = fmt.Sprintf("%s-bins%d", name, succinct.BitLength)
 	role.Signed.Delegations = &metadata.Delegations{SuccinctRoles: succinct}
 	role.Signed.Targets = map[string]*metadata.TargetFiles{}
 	c.entrust(role)
@@ -264,12 +269,40 @@ func (c *change) split(name string, role *targetsMeta, files map[string]*metadat
 		if c.base.snapshot.Signed.Meta[bin+".json"] != nil {
 			return fmt.Errorf("%s cannot be split: there is another role %s", name, bin)
 		}
-		c.edit(bin, name, metadata.Targets())
-	}
-	for path, f := range files {
-		c.roles[succinct.GetRolesForTarget(path)[0].Name].Signed.Targets[path] = f
+		m := metadata.Targets()
+		if list := bins[strings.TrimPrefix(bin, succinct.NamePrefix)]; list != nil {
+			m.Signed.Targets = list
+		}
+		c.edit(bin, name, m)
 	}
 	return nil
+}
+
+// spread finds out how many bins it takes. The bins' names have no prefix yet.
+func spread(succinct *metadata.SuccinctRoles, files map[string]*metadata.TargetFiles) (bins map[string]map[string]*metadata.TargetFiles, err error) {
+	for ; ; succinct.BitLength = nextBits(succinct.BitLength) {
+		if succinct.BitLength > maxBits {
+			return nil, fmt.Errorf("%d files of one platform are too many", len(files))
+		}
+		bins = map[string]map[string]*metadata.TargetFiles{}
+		sizes, largest := map[string]int{}, 0
+		for path, f := range files {
+			data, err := json.Marshal(f)
+			if err != nil {
+				return nil, err
+			}
+			bin := succinct.GetRolesForTarget(path)[0].Name
+			if bins[bin] == nil {
+				bins[bin] = map[string]*metadata.TargetFiles{}
+			}
+			bins[bin][path] = f
+			sizes[bin] += len(path) + len(data) + len(`"":,`)
+			largest = max(largest, sizes[bin])
+		}
+		if largest <= binLimit {
+			return bins, nil
+		}
+	}
 }
 
 // everything marks all roles that can be reached as changed, so that they are signed anew.
