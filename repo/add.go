@@ -3,12 +3,9 @@ package repo
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 
@@ -18,6 +15,10 @@ import (
 // ErrExists: the release is there already, with another binary. Installed
 // clients may have the one that is there; publish a new version instead.
 var ErrExists = errors.New("the release exists with other bytes")
+
+// ErrChanged: the binary was written to while it was being published. Nothing
+// became visible; publish it when its build is done.
+var ErrChanged = errors.New("the file changed while it was being published")
 
 // Addition is one binary to be published.
 type Addition struct {
@@ -44,7 +45,7 @@ type Addition struct {
 // release that is replaced keeps its files until release.json names the new
 // ones, which therefore have other names.
 //
-// Errors: ErrExists, updater.ErrNotExecutable, updater.ErrOtherPlatform, and
+// Errors: ErrExists, ErrChanged, updater.ErrNotExecutable, updater.ErrOtherPlatform, and
 // those of the store.
 func (r *Repo) Add(ctx context.Context, a Addition) (*Release, error) {
 	list, err := r.AddAll(ctx, []Addition{a})
@@ -205,87 +206,4 @@ func sameSigned(old *updater.Spec, a Addition) bool {
 	signature, err := base64.StdEncoding.DecodeString(old.Signature)
 	public, ok := a.Key.Public().(ed25519.PublicKey)
 	return err == nil && ok && ed25519.Verify(public, old.SignedText(a.Version, a.OS, a.Arch), signature)
-}
-
-func hashReader(r io.ReadSeeker) (sum string, size int64, err error) {
-	if _, err := r.Seek(0, io.SeekStart); err != nil {
-		return "", 0, err
-	}
-	h := sha256.New()
-	size, err = io.Copy(h, r)
-	return hex.EncodeToString(h.Sum(nil)), size, err
-}
-
-// putArtifacts writes the archives, those that clients prefer first.
-func (r *Repo) putArtifacts(ctx context.Context, folder string, a Addition, f *os.File, spec *updater.Spec) error {
-	zst := func(w io.Writer, r io.Reader) error { return encodeZstd(w, r, spec.Size) }
-	if a.Zst != "" {
-		if err := checkZstd(a.Zst, spec); err != nil {
-			return fmt.Errorf("%s: %w", a.Zst, err)
-		}
-		zst = func(w io.Writer, _ io.Reader) error { return copyFile(w, a.Zst) }
-	}
-	todo := []struct {
-		file, encoding string
-		encode         func(io.Writer, io.Reader) error
-	}{
-		{a.Name + ".zst", updater.Zstd, zst},
-		{a.Name + ".bz2", updater.Bzip2, encodeBzip2},
-	}
-	if a.Uncompressed {
-		todo = append(todo, todo[0])
-		todo[2].file, todo[2].encoding = a.Name, updater.None
-		todo[2].encode = func(w io.Writer, r io.Reader) error { _, err := io.Copy(w, r); return err }
-	}
-	for _, t := range todo {
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return err
-		}
-		source := &counter{r: f, report: func(n int64) {
-			if a.Progress != nil {
-				a.Progress(t.file, n, spec.Size)
-			}
-		}}
-		artifact, err := r.put(ctx, folder+"/"+t.file, func(w io.Writer) error { return t.encode(w, source) })
-		if err != nil {
-			return err
-		}
-		artifact.File, artifact.Encoding = t.file, t.encoding
-		spec.Artifacts = append(spec.Artifacts, artifact)
-	}
-	return nil
-}
-
-// put streams an encoder's output into the store, hashing on the way.
-func (r *Repo) put(ctx context.Context, name string, encode func(io.Writer) error) (updater.Artifact, error) {
-	pr, pw := io.Pipe()
-	h, done := sha256.New(), make(chan struct{})
-	go func() {
-		defer close(done)
-		pw.CloseWithError(encode(pw))
-	}()
-	arrived := &counter{r: io.TeeReader(pr, h)}
-	err := r.store.Put(ctx, name, arrived)
-	pr.CloseWithError(err)
-	<-done // the encoder reads the file, which is read again or closed next
-	if err != nil {
-		return updater.Artifact{}, err
-	}
-	return updater.Artifact{Size: arrived.n, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
-}
-
-// counter counts what is read.
-type counter struct {
-	r      io.Reader
-	n      int64
-	report func(n int64) // may be nil
-}
-
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	if c.report != nil {
-		c.report(c.n)
-	}
-	return n, err
 }

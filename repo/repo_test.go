@@ -149,7 +149,7 @@ func TestAddRefuses(t *testing.T) {
 		"unknown os":         {func(a *Addition) { a.OS = "macos" }, "darwin"},
 		"version of parents": {func(a *Addition) { a.Version = ".." }, "version"},
 		"name with a folder": {func(a *Addition) { a.Name = "a/b" }, "plain file name"},
-		"no such file":       {func(a *Addition) { a.Path += ".none" }, "no such file"},
+		"no such file":       {func(a *Addition) { a.Path += ".none" }, "choria.none"},
 	} {
 		a := addition(t, elf(1))
 		c.edit(&a)
@@ -197,6 +197,23 @@ func TestFailuresLeaveARelease(t *testing.T) {
 				t.Errorf("%s: only %d calls", start, at-1)
 			}
 		}
+	}
+}
+
+// A build that still writes to the file must not become a release whose archives differ.
+func TestFileChangesMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	a := addition(t, elf(1))
+	a.Progress = func(file string, done, total int64) {
+		if file == "choria.zst" && done == total {
+			os.WriteFile(a.Path, elf(2), 0o600)
+		}
+	}
+	if _, err := Open(store.NewDir(dir)).Add(ctx, a); !errors.Is(err, ErrChanged) {
+		t.Errorf("%v, want ErrChanged", err)
+	}
+	if got := whole(t, dir); got != "" {
+		t.Errorf("clients see %s", got)
 	}
 }
 
