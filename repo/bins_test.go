@@ -120,7 +120,7 @@ func TestFaultsOfInit(t *testing.T) {
 		for n := 1; ; n++ {
 			f := mode
 			f.Mem, f.at = copyMem(t, before), n
-			root, err := k.open(&f).Sign(ctx, k.init())
+			_, err := k.open(&f).Sign(ctx, k.init())
 			if !f.failed {
 				must(t, err)
 				break
@@ -129,6 +129,7 @@ func TestFaultsOfInit(t *testing.T) {
 			if spec, err := Open(f.Mem).spec(ctx, "1/linux/amd64/release.json"); err != nil || spec.Sha256Hash != sum([]byte("one")) {
 				t.Fatalf("fault %d: old clients see %+v, %v", n, spec, err)
 			}
+			var root []byte
 			if base, err := Open(f.Mem).load(ctx, false); err != nil {
 				t.Fatalf("fault %d: %v", n, err)
 			} else if base != nil { // the last write had its effect

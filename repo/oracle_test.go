@@ -41,16 +41,7 @@ func (f fetcher) DownloadFile(url string, limit int64, _ time.Duration) ([]byte,
 	return data, err
 }
 
-// oracle is go-tuf's client with an empty cache.
-func oracle(t *testing.T, s store.Store, root []byte) *tufclient.Updater {
-	t.Helper()
-	u, err := newOracle(s, root, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
-
+// newOracle is go-tuf's client, with what it cached before.
 func newOracle(s store.Store, root []byte, cache string) (*tufclient.Updater, error) {
 	cfg, err := config.New("mem:/metadata", root)
 	if err != nil {
