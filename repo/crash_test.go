@@ -1,11 +1,13 @@
 package repo
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/choria-io/go-updater/store"
@@ -41,7 +43,16 @@ func (f *faulty) Open(ctx context.Context, name string, req store.Request) (o *s
 	return o, err
 }
 
+// Put notices when a versioned file gets other bytes: caches would go on serving the old ones.
 func (f *faulty) Put(ctx context.Context, name string, r io.Reader) error {
+	if number, _, _ := strings.Cut(strings.TrimPrefix(name, "metadata/"), "."); name != "metadata/1.root.json" && strings.Trim(number, "0123456789") == "" {
+		old, err := Open(f.Mem).read(ctx, name, targetsLimit)
+		data, rerr := io.ReadAll(r)
+		if err == nil && rerr == nil && string(old) != string(data) {
+			panic(name + " is overwritten")
+		}
+		r = bytes.NewReader(data)
+	}
 	return f.do(func() error { return f.Mem.Put(ctx, name, r) })
 }
 

@@ -3,6 +3,7 @@ package repo
 import (
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -298,6 +299,44 @@ func TestForgedProposal(t *testing.T) {
 	if err := p.Verify(root); !errors.Is(err, ErrUntrusted) {
 		t.Errorf("another repository: %v", err)
 	}
+}
+
+// A bucket that was exchanged gets no signatures of ours: neither for a repository that it made up, with our key among
+// its own, nor for files that nobody has signed.
+func TestPinnedPublisher(t *testing.T) {
+	s, k, root := signedRepo(t, "1")
+	evil := newKeys(t)
+	init := evil.init()
+	init.Keys["targets"] = append(init.Keys["targets"], k.release.public)
+	init.Keys["timestamp"] = append(init.Keys["timestamp"], k.timestamp.public)
+	made := &store.Mem{}
+	_, err := evil.open(made).Sign(ctx, init)
+	must(t, err)
+	pinned := func(s store.Store) *Repo {
+		r := k.open(s)
+		r.TrustRoot(root)
+		return r
+	}
+	for name, m := range map[string]*store.Mem{"made up": made, "emptied": {}} {
+		if _, err := pinned(m).Add(ctx, small(t, "2", "two")); err == nil {
+			t.Errorf("%s: published", name)
+		}
+	}
+	m := copyMem(t, s)
+	data, err := Open(m).read(ctx, "metadata/2.linux-amd64.json", targetsLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		data, err = Open(m).read(ctx, "metadata/1.linux-amd64.json", targetsLimit)
+	}
+	must(t, err)
+	forged := strings.Replace(string(data), `"length":`, `"length":1`, 1)
+	for _, name := range []string{"metadata/1.linux-amd64.json", "metadata/2.linux-amd64.json"} {
+		must(t, m.Put(ctx, name, strings.NewReader(forged)))
+	}
+	if _, err := pinned(m).Add(ctx, small(t, "2", "two")); !errors.Is(err, ErrUntrusted) {
+		t.Errorf("a forged role: %v", err)
+	}
+	_, err = pinned(s).Add(ctx, small(t, "2", "two"))
+	must(t, err)
 }
 
 func FuzzParseProposal(f *testing.F) {
