@@ -74,7 +74,7 @@ func TestSignInPlace(t *testing.T) {
 // What is damaged is not signed, and all of it is told.
 func TestSignInPlaceDamaged(t *testing.T) {
 	folder := t.TempDir()
-	for _, v := range []string{"1", "2", "3"} {
+	for _, v := range []string{"1", "2", "3", "4"} {
 		a := addition(t, elf(1))
 		a.Version = v
 		_, err := Open(store.NewDir(folder)).Add(ctx, a)
@@ -83,9 +83,11 @@ func TestSignInPlaceDamaged(t *testing.T) {
 	for _, v := range []string{"1", "3"} {
 		must(t, os.WriteFile(filepath.Join(folder, v, "linux/amd64/choria.bz2"), []byte("damaged"), 0o644))
 	}
+	// One of v0.1.0 that holds another binary than its release.json says.
+	must(t, os.WriteFile(filepath.Join(folder, "4/linux/amd64/release.json"), []byte(`{"binary":"choria.bz2","hash":"`+sum(elf(2))+`"}`), 0o644))
 	k := newKeys(t)
 	_, err := k.open(store.NewDir(folder)).Sign(ctx, k.init())
-	for _, v := range []string{"1 for", "3 for"} {
+	for _, v := range []string{"1 for", "3 for", "4 for"} {
 		if err == nil || !bytes.Contains([]byte(err.Error()), []byte(v)) {
 			t.Errorf("%q is not named: %v", v, err)
 		}

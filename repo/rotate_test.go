@@ -318,8 +318,11 @@ func TestPinnedPublisher(t *testing.T) {
 		return r
 	}
 	for name, m := range map[string]*store.Mem{"made up": made, "emptied": {}} {
-		if _, err := pinned(m).Add(ctx, small(t, "2", "two")); err == nil {
-			t.Errorf("%s: published", name)
+		if _, err := pinned(m).Add(ctx, small(t, "2", "two")); !errors.Is(err, ErrUntrusted) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if list, err := m.List(ctx, "2/"); err != nil || len(list) != 0 {
+			t.Errorf("%s: %v, %v", name, list, err)
 		}
 	}
 	m := copyMem(t, s)

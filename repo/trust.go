@@ -102,8 +102,11 @@ func (r *Repo) load(ctx context.Context, lenient bool) (*signed, error) {
 	s := &signed{repo: r, roles: map[string]*targetsMeta{}}
 	var err error
 	s.timestampData, err = r.read(ctx, metadataFolder+"timestamp.json", timestampLimit)
-	if errors.Is(err, fs.ErrNotExist) && r.anchor == nil {
-		return nil, nil
+	if errors.Is(err, fs.ErrNotExist) {
+		if r.anchor == nil {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("%w: it has none, but there is a trust root for it: %w", ErrUntrusted, err)
 	}
 	if err != nil {
 		return nil, err
