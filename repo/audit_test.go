@@ -59,19 +59,26 @@ func TestRenewal(t *testing.T) {
 	s, k, root := signedRepo(t, "1")
 	r := k.open(s)
 	now := time.Now()
+	good := func(day int) {
+		t.Helper()
+		a, err := r.Audit(ctx, nil)
+		must(t, err)
+		if len(a.Problems) != 0 {
+			t.Fatalf("after %d days: %v", day, a.Problems)
+		}
+	}
 	for i, arch := range []string{"arm64", "arm", "386", "s390x", "ppc64le", "riscv64", "mips"} {
 		// A platform that is new has targets signed anew; one that is old is not touched.
 		other := small(t, "1", arch)
 		other.Arch = arch
 		_, err := r.Add(ctx, other)
 		must(t, err)
-		a, err := r.Audit(ctx, nil)
-		must(t, err)
-		if len(a.Problems) != 0 {
-			t.Fatalf("after %d days: %v", 100*i, a.Problems)
-		}
+		good(100 * i)
 		now = now.Add(100 * day)
 		r.clock = func() time.Time { return now }
+		_, err = r.Timestamp(ctx)
+		must(t, err)
+		good(100 * (i + 1))
 	}
 	r.clock = nil
 	must(t, r.Renew(ctx))

@@ -112,7 +112,7 @@ func atEveryFault(t *testing.T, before *store.Mem, root []byte, op func(*Repo) e
 			if !known {
 				t.Fatalf("%s: %v", what, is)
 			}
-			if err := op(open(f.Mem)); err != nil {
+			if err := op(open(&faulty{Mem: f.Mem})); err != nil {
 				t.Fatalf("%s: again: %v", what, err)
 			}
 			if is, err := stateOf(f.Mem, root, versions...); err != nil || !maps.Equal(is, states[len(states)-1]) {
