@@ -49,6 +49,8 @@ fuzz:
 	go test -run '^$$' -fuzz FuzzCheck -fuzztime $(FUZZTIME) ./internal/exe
 	go test -run '^$$' -fuzz FuzzMetadata -fuzztime $(FUZZTIME) ./internal/tuf
 	go test -run '^$$' -fuzz FuzzCanonical -fuzztime $(FUZZTIME) ./internal/tuf
+	go test -run '^$$' -fuzz FuzzParseProposal -fuzztime $(FUZZTIME) ./repo
+	go test -run '^$$' -fuzz FuzzParseKeyFile -fuzztime $(FUZZTIME) ./repo
 
 staticcheck:
 	@for m in $(MODULES); do (cd $$m && go run $(STATICCHECK) ./...) || exit 1; done

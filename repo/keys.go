@@ -66,6 +66,21 @@ func newPublicKey(key *metadata.Key) (*PublicKey, error) {
 	return &PublicKey{ID: id, Kind: kind, key: key}, nil
 }
 
+func (k *PublicKey) verifies(message, signature []byte) bool {
+	public, err := k.key.ToPublicKey()
+	if err != nil {
+		return false
+	}
+	switch p := public.(type) {
+	case ed25519.PublicKey:
+		return ed25519.Verify(p, message, signature)
+	case *ecdsa.PublicKey:
+		sum := sha256.Sum256(message)
+		return ecdsa.VerifyASN1(p, sum[:], signature)
+	}
+	return false
+}
+
 // MarshalJSON is the key as TUF's metadata has it, which is what a public key file holds.
 func (k *PublicKey) MarshalJSON() ([]byte, error) { return json.Marshal(k.key) }
 

@@ -263,6 +263,35 @@ func TestSeveralMaintainers(t *testing.T) {
 	}
 }
 
+// Bringing the last signature back may be interrupted anywhere.
+func TestFaultsOfImport(t *testing.T) {
+	s, k, root := signedRepo(t, "1")
+	second := newKeys(t)
+	both := func(s store.Store) *Repo {
+		r := k.open(s)
+		r.SignWith(second.release)
+		return r
+	}
+	must(t, both(s).ChangeRoot(ctx, RootChange{Add: map[string][]*PublicKey{"targets": {second.release.public}}, Thresholds: map[string]int{"targets": 2}}))
+	if _, err := k.open(s).Add(ctx, small(t, "2", "two")); !errors.Is(err, ErrStaged) {
+		t.Fatal(err)
+	}
+	p, err := k.open(s).Staged(ctx)
+	must(t, err)
+	_, complete, err := p.Sign(second.release)
+	if err != nil || !complete {
+		t.Fatal(complete, err)
+	}
+	op := func(r *Repo) error {
+		err := r.Import(ctx, p)
+		if staged, serr := r.Staged(ctx); serr == nil && staged == nil && err != nil && !errors.Is(err, errFault) {
+			return nil // it was published before
+		}
+		return err
+	}
+	atEveryFault(t, s, root, op, k.open, state{"1": true, "2": false}, state{"1": true, "2": true})
+}
+
 // What an exported change says about the repository as it is cannot be forged.
 func TestForgedProposal(t *testing.T) {
 	s, k, root := signedRepo(t, "1")
@@ -343,6 +372,18 @@ func TestPinnedPublisher(t *testing.T) {
 }
 
 func FuzzParseProposal(f *testing.F) {
+	mem, k := &store.Mem{}, newKeys(f)
+	init := k.init()
+	init.Keys["root"], init.Thresholds = append(init.Keys["root"], k.release.public), map[string]int{"root": 2}
+	r := Open(mem)
+	r.SignWith(k.root, k.timestamp)
+	init.Keys["targets"], init.Keys["snapshot"] = init.Keys["timestamp"], init.Keys["timestamp"]
+	if _, err := r.Sign(ctx, init); !errors.Is(err, ErrStaged) {
+		f.Fatal(err)
+	}
+	seed, err := r.read(ctx, stagedName, proposalLimit)
+	must(f, err)
+	f.Add(seed)
 	for _, s := range []string{`{}`, `{"update-repo-proposal":1,"root":{"signed":{"_type":"root"},"signatures":[]}}`, `{"update-repo-proposal":1,"roles":{"a":null}}`} {
 		f.Add([]byte(s))
 	}

@@ -25,6 +25,12 @@ func sign[T metadata.Roles](r *Repo, m *metadata.Metadata[T], ids []string, keep
 		if !slices.Contains(ids, id) {
 			continue
 		}
+		// A signature that is there is kept: ECDSA would make another, and the file is to stay the same bytes.
+		if slices.ContainsFunc(m.Signatures, func(s metadata.Signature) bool {
+			return s.KeyID == id && signer.Public().verifies(payload, s.Signature)
+		}) {
+			continue
+		}
 		signature, err := signer.Sign(payload)
 		if err != nil {
 			return fmt.Errorf("signing %s: %w", typeOf(m), err)

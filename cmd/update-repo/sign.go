@@ -79,10 +79,29 @@ func (f *signFlags) online(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := f.pinFirst(c, r); err != nil {
+		return err
+	}
 	if f.asJSON {
 		return printJSON(c.OutOrStdout(), map[string]bool{"published": true})
 	}
 	fmt.Fprintln(c.OutOrStdout(), "signed and published")
+	return nil
+}
+
+// pinFirst keeps the root where there is none yet: when the first one needed several maintainers, init could not.
+func (f *signFlags) pinFirst(c *cobra.Command, r *repo.Repo) error {
+	if _, err := os.Lstat(f.pin()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	root, err := r.CurrentRoot(c.Context())
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(f.pin(), root, 0o644); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "%s is the trust root; programs embed it\n", f.pin())
 	return nil
 }
 
