@@ -1,21 +1,12 @@
 package repo
 
 import (
-	"compress/bzip2"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
-
-	updater "github.com/choria-io/go-updater"
-	"github.com/choria-io/go-updater/store"
 )
 
 // Init says how a repository is to be signed.
@@ -186,133 +177,4 @@ func (r *Repo) signInPlace(ctx context.Context, init Init) (map[string]*metadata
 		}
 	}
 	return files, errors.Join(failures...)
-}
-
-// complete measures the artifacts of a release, writes release.json anew where it lacks something, and
-// returns what is to be signed.
-func (r *Repo) complete(ctx context.Context, product string, release *Release) (map[string]*metadata.TargetFiles, error) {
-	if release.Spec == nil {
-		return nil, errors.New(release.Err)
-	}
-	folder, err := updater.Folder(release.Version, release.OS, release.Arch)
-	if err != nil {
-		return nil, err
-	}
-	data, err := r.read(ctx, folder+"/"+specName, updater.SpecLimit)
-	if err != nil {
-		return nil, err
-	}
-	changed, err := r.measureAll(ctx, folder, release.Spec)
-	if err != nil {
-		return nil, err
-	}
-	if changed {
-		if data, err = amend(data, release.Spec); err != nil {
-			return nil, err
-		}
-		if err := r.putBytes(ctx, folder+"/"+specName, data); err != nil {
-			return nil, err
-		}
-	}
-	return signedFiles(product, release, data)
-}
-
-// measureAll fills in what is not known about a release's artifacts.
-func (r *Repo) measureAll(ctx context.Context, folder string, spec *updater.Spec) (changed bool, err error) {
-	listed := false
-	for _, a := range spec.Artifacts {
-		listed = listed || a.File == spec.BinaryPath
-	}
-	if !listed {
-		spec.Artifacts = append(spec.Artifacts, updater.Artifact{File: spec.BinaryPath, Encoding: updater.Bzip2})
-	}
-	for i := range spec.Artifacts {
-		a := &spec.Artifacts[i]
-		m, err := r.measure(ctx, folder+"/"+a.File, a.Encoding, spec)
-		if err != nil {
-			return false, fmt.Errorf("%s: %w", a.File, err)
-		}
-		if a.Size != 0 && a.Size != m.size || a.SHA256 != "" && a.SHA256 != m.sha256 {
-			return false, fmt.Errorf("%s is not the file that release.json describes", a.File)
-		}
-		changed = changed || a.Size == 0 || a.SHA256 == "" || spec.Size == 0
-		a.Size, a.SHA256, spec.Size = m.size, m.sha256, max(spec.Size, m.decoded)
-	}
-	if spec.Size == 0 {
-		return false, errors.New("none of its artifacts can be decoded")
-	}
-	return changed, nil
-}
-
-type measured struct {
-	size    int64
-	sha256  string
-	decoded int64 // bytes of the binary, 0 if its encoding is not known
-}
-
-// measure reads an artifact, decodes it, and compares the binary with its hash.
-func (r *Repo) measure(ctx context.Context, name, encoding string, spec *updater.Spec) (measured, error) {
-	object, err := r.store.Open(ctx, name, store.Request{})
-	if err != nil {
-		return measured{}, err
-	}
-	defer object.Body.Close()
-	h := sha256.New()
-	file := &counter{r: io.TeeReader(object.Body, h)}
-	var m measured
-	decoded, err := decoder(file, encoding)
-	if err != nil {
-		return measured{}, err
-	}
-	if decoded != nil {
-		defer decoded.Close()
-		binary := sha256.New()
-		if m.decoded, err = io.Copy(binary, io.LimitReader(decoded, decodeLimit)); err != nil {
-			return measured{}, err
-		}
-		if hex.EncodeToString(binary.Sum(nil)) != spec.Sha256Hash {
-			return measured{}, errors.New("it holds another binary than release.json says")
-		}
-	}
-	if _, err := io.Copy(io.Discard, file); err != nil {
-		return measured{}, err
-	}
-	m.size, m.sha256 = file.n, hex.EncodeToString(h.Sum(nil))
-	return m, nil
-}
-
-const decodeLimit = 1 << 40 // bytes, the largest size of a binary
-
-// decoder is nil for encodings of a later version.
-func decoder(r io.Reader, encoding string) (io.ReadCloser, error) {
-	switch encoding {
-	case updater.None:
-		return io.NopCloser(r), nil
-	case updater.Bzip2:
-		return io.NopCloser(bzip2.NewReader(r)), nil
-	case updater.Zstd:
-		dec, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(updater.MaxWindow))
-		if err != nil {
-			return nil, err
-		}
-		return dec.IOReadCloser(), nil
-	}
-	return nil, nil
-}
-
-// amend writes size and artifacts into a release.json and leaves everything else in it.
-func amend(data []byte, spec *updater.Spec) ([]byte, error) {
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(data, &object); err != nil {
-		return nil, err
-	}
-	var err error
-	if object["size"], err = json.Marshal(spec.Size); err != nil {
-		return nil, err
-	}
-	if object["artifacts"], err = json.Marshal(spec.Artifacts); err != nil {
-		return nil, err
-	}
-	data, err = json.MarshalIndent(object, "", "  ")
-	return append(data, '\n'), err
 }
