@@ -145,6 +145,7 @@ func sign(ctx context.Context, mem *store.Mem) (*repo.Repo, []byte, time.Duratio
 type counting struct {
 	*store.Mem
 	bytes, files atomic.Int64
+	each         bool // print each file
 }
 
 func (c *counting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -157,6 +158,9 @@ func (c *counting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer object.Body.Close()
 	n, _ := io.Copy(w, object.Body)
 	if strings.HasPrefix(name, "metadata/") {
+		if c.each {
+			fmt.Printf("  %s: %d bytes\n", name, n)
+		}
 		c.bytes.Add(n)
 		c.files.Add(1)
 	}
@@ -180,7 +184,9 @@ func (c *client) check(ctx context.Context, version string) (bytes, files int64,
 const publishes = 30
 
 func (c *client) measure(ctx context.Context, r *repo.Repo, binary string, platforms []string) error {
+	c.server.each = true
 	n, files, err := c.check(ctx, version(0))
+	c.server.each = false
 	if err != nil {
 		return err
 	}
