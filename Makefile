@@ -38,6 +38,7 @@ fault:
 	@code=$$(mktemp) && { go test -v -count=1 -timeout 15m -run '^TestFault' . ; echo $$? >$$code; } | \
 	  grep -E '^(fault test|---|[[:space:]]+fault_test|ok|FAIL)'; \
 	  read n <$$code; rm $$code; exit $$n
+	cd repo && go test -count=1 -timeout 15m -run '^TestFault' .
 
 fuzz:
 	go test -run '^$$' -fuzz FuzzParseSpec -fuzztime $(FUZZTIME) .
