@@ -3,15 +3,23 @@ package repo
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
+	"log"
 	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
+	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/store"
 )
 
@@ -123,31 +131,57 @@ func TestFaultsOfLostKeys(t *testing.T) {
 	}
 }
 
-// Between any two writes of a rotation the files verify by the old root and by the new one, for
-// clients that know more or less.
-func TestRotateNeverStrandsClients(t *testing.T) {
-	s, k, root := signedRepo(t, "1")
-	fresh := newKeys(t).release
-	rc := replaceKeys(k.timestamp, fresh, "timestamp")
-	caches := map[int]string{}
-	for n := 1; ; n++ {
-		f := &faulty{Mem: copyMem(t, s), at: n, crashes: true, after: true}
-		r := k.open(f)
-		r.SignWith(fresh)
-		r.ChangeRoot(ctx, rc)
-		caches[n] = t.TempDir()
-		if _, err := newOracle(f.Mem, root, caches[n]); err != nil {
-			t.Fatalf("fault %d: %v", n, err)
+// Programs in the field, with what they remember, go on at every point of a rotation, and after it.
+func TestFaultsStrandNoClient(t *testing.T) {
+	for _, roles := range [][]string{{"timestamp"}, {"targets", "snapshot"}} {
+		s, k, root := signedRepo(t, "1")
+		fresh := newKeys(t).release
+		old := map[string]*PrivateKey{"timestamp": k.timestamp, "targets": k.release}[roles[0]]
+		rc := replaceKeys(old, fresh, roles...)
+		served := &serving{}
+		server := httptest.NewServer(served)
+		defer server.Close()
+		open := func(s store.Store) *Repo {
+			r := k.open(s)
+			r.SignWith(fresh)
+			return r
 		}
-		if !f.failed {
-			break
+		for n := 1; ; n++ {
+			f := &faulty{Mem: copyMem(t, s), at: n, crashes: true, after: true}
+			target := filepath.Join(t.TempDir(), "tool")
+			must(t, os.WriteFile(target, elf(0), 0o755))
+			look := func(when string) {
+				t.Helper()
+				_, err := updater.FetchSpec(updater.SourceRepo(server.URL), updater.TargetFile(target), updater.Version("1"),
+					updater.OS("linux"), updater.Arch("amd64"), updater.TrustRoot(root), updater.Attempts(1), updater.Logger(log.New(io.Discard, "", 0)))
+				if err != nil {
+					t.Fatalf("%v: fault %d: %s: %v", roles, n, when, err)
+				}
+			}
+			served.mem.Store(f.Mem)
+			look("before")
+			err := open(f).ChangeRoot(ctx, rc)
+			look("interrupted")
+			if !f.failed {
+				must(t, err)
+				break
+			}
+			must(t, open(f.Mem).ChangeRoot(ctx, rc))
+			look("after")
 		}
 	}
-	r := k.open(s)
-	r.SignWith(fresh)
-	must(t, r.ChangeRoot(ctx, rc))
-	_, err := newOracle(s, root, "")
-	must(t, err)
+}
+
+// serving is a web server of a store that can be exchanged.
+type serving struct{ mem atomic.Pointer[store.Mem] }
+
+func (s *serving) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	object, err := s.mem.Load().Open(r.Context(), strings.TrimPrefix(r.URL.Path, "/"), store.Request{})
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	io.Copy(w, object.Body)
 }
 
 func TestRootChanges(t *testing.T) {
