@@ -93,8 +93,9 @@ func newRoot() *cobra.Command {
 			"  0  done\n" +
 			"  1  failed\n" +
 			"  2  wrong usage\n" +
-			"  3  busy: another update of the target is running, try later\n" +
-			"  4  verify found damage",
+			"  3  busy: another update of the target or another publisher is running, try later\n" +
+			"  4  verify found damage\n" +
+			"  5  staged: other maintainers have to sign",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
