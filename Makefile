@@ -2,15 +2,17 @@
 # make test         everything that a change must pass
 # make fuzz         the fuzz targets, for FUZZTIME each
 # make bench       the measured comparison, with real programs
+# make bench-delta builds pairs of real programs in CORPUS, outside the tree, and measures their deltas
 
 MODULES  = . repo cmd/update-repo test
 FUZZTIME = 5s
+CORPUS   = $(HOME)/.cache/go-updater-corpus
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
-.PHONY: bench quickstart test vet unit fault staticcheck fuzz tidy
+.PHONY: bench bench-delta quickstart test vet unit fault staticcheck fuzz tidy
 
 quickstart:
 	@sh examples/quickstart/run.sh
@@ -31,7 +33,8 @@ tidy:
 
 unit:
 	@test -n "$(RACE)" || echo "no C compiler: the tests run without the race detector"
-	@for m in $(MODULES); do (cd $$m && go test $(RACE) -skip '^TestFault' ./...) || exit 1; done
+	@for m in $(MODULES); do (cd $$m && go test $(RACE) -skip '^TestFault' $$(go list ./... | grep -v internal/delta)) || exit 1; done
+	go test ./internal/delta # ten thousand damaged patches, too slow for the race detector
 
 # Without -race, which makes the thousands of updates slow and finds nothing more in them.
 fault:
@@ -48,6 +51,7 @@ fuzz:
 	go test -run '^$$' -fuzz FuzzLocation -fuzztime $(FUZZTIME) ./store
 	go test -run '^$$' -fuzz FuzzParseState -fuzztime $(FUZZTIME) ./internal/swap
 	go test -run '^$$' -fuzz FuzzCheck -fuzztime $(FUZZTIME) ./internal/exe
+	for f in FuzzApply FuzzPlan FuzzDiff FuzzExecutable; do go test -run '^$$' -fuzz $$f'$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/delta || exit 1; done
 	go test -run '^$$' -fuzz FuzzMetadata -fuzztime $(FUZZTIME) ./internal/tuf
 	go test -run '^$$' -fuzz FuzzCanonical -fuzztime $(FUZZTIME) ./internal/tuf
 	go test -run '^$$' -fuzz FuzzParseProposal -fuzztime $(FUZZTIME) ./repo
@@ -58,3 +62,6 @@ staticcheck:
 
 bench:
 	@sh repo/bench/run.sh
+
+bench-delta:
+	@sh internal/delta/bench.sh $(CORPUS)

@@ -13,6 +13,7 @@ const module = "github.com/choria-io/go-updater"
 var rules = map[string][]string{
 	"":                             {"store", "internal/disk", "internal/exe", "internal/managed", "internal/strictjson", "internal/swap", "internal/tuf"},
 	"/store":                       {"internal/disk"}, // Put is durable as the swap is
+	"/internal/delta":              nil,
 	"/internal/disk":               nil,
 	"/internal/disk/disktest":      {"internal/disk"},
 	"/internal/exe":                nil,

@@ -1,0 +1,92 @@
+package delta
+
+import "sort"
+
+// An addressMap says where things moved: from the address of each step on, by its shift.
+type addressMap []step
+
+type step struct {
+	addr  uint64
+	shift int64
+}
+
+// maxSteps bounds a map's memory to 4 MB.
+const maxSteps = 1 << 18
+
+func (m addressMap) index(addr uint64) int {
+	return sort.Search(len(m), func(i int) bool { return m[i].addr > addr }) - 1
+}
+
+// at returns where addr moved to.
+func (m addressMap) at(addr uint64) uint64 {
+	if i := m.index(addr); i >= 0 {
+		return addr + uint64(m[i].shift)
+	}
+	return addr
+}
+
+// A lookup finds addresses near the last one faster.
+type lookup struct {
+	m    addressMap
+	last int
+}
+
+func (l *lookup) at(addr uint64) uint64 {
+	if len(l.m) == 0 {
+		return addr
+	}
+	if i := l.last; l.m[i].addr > addr || i+1 < len(l.m) && l.m[i+1].addr <= addr {
+		if i = l.m.index(addr); i < 0 {
+			return addr
+		}
+		l.last = i
+	}
+	return addr + uint64(l.m[l.last].shift)
+}
+
+// steady tells whether all from lo to hi moves by the same shift.
+func (l *lookup) steady(lo, hi uint64) bool {
+	if len(l.m) == 0 {
+		return true
+	}
+	l.at(lo)
+	i := l.last
+	if l.m[i].addr > lo {
+		return l.m[0].addr > hi
+	}
+	return i+1 == len(l.m) || l.m[i+1].addr > hi
+}
+
+// code codes the map. Addresses are in order; each is coded as the distance to the one before.
+func (m addressMap) code(c *coder) (addressMap, error) {
+	counts, gaps, shifts := newIntModel(1), newIntModel(1), newIntModel(2)
+	n := c.uint(uint64(len(m)), counts, 0)
+	if n > maxSteps {
+		return nil, limitError("an address map of %d steps", n)
+	}
+	out := m
+	if !c.encoding {
+		out = make(addressMap, 0, min(n, 1<<12))
+	}
+	var last step
+	for i := range int(n) {
+		var s step
+		if c.encoding {
+			s = m[i]
+		}
+		s.addr = last.addr + c.uint(s.addr-last.addr, gaps, 0)
+		back := 0
+		if i > 1 {
+			back = 1
+		}
+		s.shift = last.shift + c.int(s.shift-last.shift, shifts, back)
+		if s.addr < last.addr || c.bad {
+			return nil, formatError("an address map that is not in order")
+		}
+		last = s
+		if !c.encoding {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}

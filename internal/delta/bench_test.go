@@ -1,0 +1,40 @@
+package delta
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// BenchmarkCorpus prints what deltas take for the pairs in $DELTA_CORPUS: each a folder with the
+// files old and new. `make bench-delta` builds them.
+func BenchmarkCorpus(b *testing.B) {
+	pairs, err := filepath.Glob(filepath.Join(os.Getenv("DELTA_CORPUS"), "*", "new"))
+	if err != nil || os.Getenv("DELTA_CORPUS") == "" {
+		return
+	}
+	for _, path := range pairs {
+		dir := filepath.Dir(path)
+		old, err := os.ReadFile(filepath.Join(dir, "old"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		fresh, err := os.ReadFile(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		start := time.Now()
+		patch, stats, err := Diff(old, fresh, Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		made := time.Now()
+		if err := Apply(&comparer{want: fresh}, old, patch, int64(len(fresh))); err != nil {
+			b.Fatal(err)
+		}
+		fmt.Printf("%s\t%d\t%d\tdiff %.1f s\tapply %.2f s\tsteps %d rounds %d inserted %d stored %d\n", filepath.Base(dir), len(fresh), len(patch),
+			made.Sub(start).Seconds(), time.Since(made).Seconds(), stats.Steps, stats.Ops, stats.Inserted, stats.Stored)
+	}
+}

@@ -1,0 +1,162 @@
+package delta
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sort"
+	"sync"
+)
+
+// Options of Diff. The zero value is good.
+type Options struct {
+	// Progress, if not nil, is called when a step is done, with the number of steps done and of all.
+	Progress func(done, all int)
+}
+
+// Stats tells how a delta came about, and where its bytes are.
+type Stats struct {
+	Transformed bool    // whether references were rewritten: both files are Go executables of one kind
+	Steps       int     // of the address map and the line map
+	Ops         int     // rounds of copying and inserting
+	Copied      int64   // bytes copied, changed ones included
+	Inserted    int64   // bytes inserted
+	Stored      int64   // bytes that the insertions take as a zstd stream; 0 if they are in the body
+	Spent       []Spent // by section and kind
+}
+
+// Spent is what one kind of information about one section of the new file takes in the patch.
+type Spent struct {
+	Section string // "" for what is in none
+	Kind    string
+	Bytes   float64
+}
+
+// Diff makes a delta from old to fresh. It tries several ways, and returns the smallest result with which
+// Apply makes fresh of old; the same files give the same delta.
+//
+// It needs up to 13 times the memory of the larger file, and for that makes the garbage collector
+// of the whole program work harder while it runs.
+//
+// Errors: ErrLimit for files of more than 2 GB.
+func Diff(old, fresh []byte, opts Options) ([]byte, *Stats, error) {
+	if len(old) > maxFile || len(fresh) > maxFile {
+		return nil, nil, limitError("files of more than %d bytes", maxFile)
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(garbage)) // large slices come and go
+	d := &differ{old: old, fresh: fresh, progress: opts.Progress}
+	d.transformed()
+	if len(d.tries) == 0 || len(d.tries[0].patch) > len(fresh)/20 {
+		d.generic()
+	}
+	return d.best()
+}
+
+// garbage is how much may lie about, in percent of what is in use.
+const garbage = 15
+
+// A differ collects tries.
+type differ struct {
+	old, fresh []byte
+	tries      []try
+	progress   func(done, all int)
+	done       int
+}
+
+type try struct {
+	patch []byte
+	stats *Stats
+}
+
+// Steps that progress is told about, at the most.
+const allSteps = 6
+
+func (d *differ) step() {
+	if d.done = min(d.done+1, allSteps-1); d.progress != nil {
+		d.progress(d.done, allSteps)
+	}
+}
+
+// How eagerly the alignment is left for a better one: small changes like it one way, large ones another.
+var gains = [...]int{4, 8}
+
+// farCost is what it costs to copy from elsewhere, in bytes.
+const farCost = 24
+
+// generic takes the files as data.
+func (d *differ) generic() {
+	e := &encoding{old: d.old, fresh: d.fresh, plan: &plan{}}
+	m := newMatcher(d.old, 0)
+	for _, far := range [...]int{3, 8} {
+		m.gain, m.far = 8, far
+		d.try(e, m.stretches(d.fresh))
+	}
+	if len(d.tries) == 0 {
+		d.try(e, nil) // everything inserted: no limit is in the way of that
+	}
+	d.step()
+}
+
+// transformed takes them as Go executables, if they are.
+func (d *differ) transformed() {
+	var a, b *goFile
+	var wait sync.WaitGroup
+	wait.Add(1)
+	go func() {
+		defer wait.Done()
+		a = readGo(d.old)
+	}()
+	b = readGo(d.fresh)
+	wait.Wait()
+	d.step()
+	if a == nil || b == nil || a.arch != b.arch {
+		return
+	}
+	t := newTransform(a, b)
+	d.step()
+	predicted := t.improve()
+	d.step()
+	e := t.encoding()
+	m := newMatcher(predicted, farCost)
+	m.expect = t.expect()
+	for _, gain := range gains {
+		m.gain = gain
+		d.try(e, m.stretches(e.fresh))
+	}
+	d.step()
+}
+
+// try encodes one alignment. What cannot be encoded within the limits is no delta.
+func (d *differ) try(e *encoding, s []stretch) {
+	if patch, stats, err := e.encode(d.fresh, s); err == nil {
+		d.tries = append(d.tries, try{patch, stats})
+	}
+	sort.SliceStable(d.tries, func(i, j int) bool { return len(d.tries[i].patch) < len(d.tries[j].patch) })
+}
+
+// best returns the smallest that the decoder makes the new file of.
+func (d *differ) best() ([]byte, *Stats, error) {
+	err := errors.New("there is none")
+	for _, t := range d.tries {
+		check := &comparer{want: d.fresh}
+		if err = apply(check, d.old, t.patch, int64(len(d.fresh))); err == nil {
+			if d.progress != nil {
+				d.progress(allSteps, allSteps)
+			}
+			return t.patch, t.stats, nil
+		}
+	}
+	return nil, nil, fmt.Errorf("no delta reproduces the new file: %w", err)
+}
+
+// A comparer is a writer that takes only what it wants.
+type comparer struct{ want []byte }
+
+func (c *comparer) Write(b []byte) (int, error) {
+	if !bytes.HasPrefix(c.want, b) {
+		return 0, errors.New("the new file comes out different")
+	}
+	c.want = c.want[len(b):]
+	return len(b), nil
+}

@@ -1,0 +1,58 @@
+// Package delta makes small patches between two versions of a file, and applies them. It knows how
+// addresses move in a Go executable; any other two files are handled as data.
+//
+// Diff is for publishers. Apply is for every user's program: it knows no file format and no version of
+// Go, since all that it needs of them travels in the patch. It is bounded in memory and time, whatever a
+// patch holds, and a program that applies links nothing of what makes patches.
+//
+// # Format, version 1
+//
+// A patch is a header, a body and, rarely, a stream. Numbers in the header are little-endian.
+//
+//	offset  size
+//	     0     8  "GoDELTA" and the version, 1
+//	     8     8  size of the old file, at most 2^31
+//	    16     8  size of the new file, at most 2^31
+//	    24    32  SHA-256 of the old file, checked before anything else is read
+//	    56    32  SHA-256 of the new file, checked at the end
+//	    88        body, coded by one range coder
+//	              zstd stream of the insertions, if the plan says so
+//
+// The range coder is LZMA's, with probabilities of 16 bits; a 1 takes the lower part of the range
+// (coder.go). What it codes is, in order:
+//
+//	transform?   whether the old file is transformed; if so:
+//	layout       where its text, tables and pointers are, and the bases that offsets count from
+//	bases        the same bases in the new file; then its segments
+//	moves        the address map: from an address on, all moves by a shift
+//	lines        the same for source lines, keyed by file and line
+//	generated    parts of the new file that are computed: runtime.findfunctab, page hashes of a Mach-O signature
+//	stored       size of the zstd stream, 0 if the insertions are in the body
+//	residual     rounds of copying and inserting, until the new file is complete
+//
+// Whole numbers are coded as their length in bits and the bits below the leading one, with adaptive
+// probabilities (model.go). The bytes that change and those that are inserted are foretold by several contexts,
+// mixed (mixer.go, change.go, insert.go). Encoder and decoder run the same procedures, which
+// take bits in one direction and give them in the other: they cannot disagree.
+//
+// The body and the stream end where the patch ends, neither earlier nor later.
+//
+// # Prediction
+//
+// The prediction has the size of the old file. It is the old file with every reference rewritten: the
+// address that it tells is looked up in the address map, and encoded anew from the place that it is moved to.
+// References are found by scanners: relative operands and branches (amd64.go, arm64.go), pointers,
+// offsets in the function tables (pcln.go), in pc-value tables (tables.go), and what following pointers
+// finds, types and inlining trees (side.go). The scanners, the models and every constant that they use are part
+// of the format: a change to any of them is another version. Vectors in testdata hold them to that.
+//
+// The residual copies from the prediction as bsdiff does, with changes. Where a copy begins is coded
+// relative to where the address map says that the place in the new file came from.
+//
+// # Limits
+//
+// A decoder allocates at most 64 MB, and refuses with ErrLimit what goes beyond its tables' limits
+// (constants beside the code), jumps about in the old file, or models more bytes one by one than any good patch
+// does. Everything that a layout leads to is checked against the file: a false layout gives a false
+// prediction, and that a hash that is not the new file's.
+package delta

@@ -1,0 +1,107 @@
+package delta
+
+import "sort"
+
+// A guesser foretells where in the old file copying goes on: where the map says that the place in the
+// new file came from, or at one of the last distances between the two.
+type guesser struct {
+	back     []step // the map backwards: by address in the new file, the shift to subtract
+	old      *layout
+	segments []segment // of the new file
+	parts    []generated
+	recent   [4]int64 // distances from the new file's place to the old one's
+	hits     []chance
+	state    int // which of the last jumps went far
+}
+
+func newGuesser(p *plan) *guesser {
+	g := &guesser{parts: p.generated, hits: newChances(16 * 8)}
+	if p.image == nil {
+		return g
+	}
+	g.old, g.segments = &p.image.lay, p.image.newSegments
+	g.back = []step{{0, 0}}
+	for _, s := range p.image.moves {
+		g.back = append(g.back, step{s.addr + uint64(s.shift), s.shift})
+	}
+	sort.SliceStable(g.back, func(i, j int) bool { return g.back[i].addr < g.back[j].addr })
+	return g
+}
+
+const nGuesses = 7
+
+// guesses returns places in the old file for one in the residual's output.
+func (g *guesser) guesses(done uint64) (out [nGuesses + 1]uint64) {
+	for i, d := range g.recent {
+		out[3+i] = done + uint64(d)
+	}
+	if g.back == nil {
+		return out
+	}
+	off := done
+	for _, p := range g.parts {
+		if p.off <= off {
+			off += p.size
+		}
+	}
+	for _, s := range g.segments {
+		if off-s.off < s.size {
+			g.mapped(s.addr+off-s.off, &out)
+			break
+		}
+	}
+	return out
+}
+
+// mapped puts the places that the map gives for an address of the new file first.
+func (g *guesser) mapped(addr uint64, out *[nGuesses + 1]uint64) {
+	i := sort.Search(len(g.back), func(i int) bool { return g.back[i].addr > addr })
+	for k := range 3 {
+		if i-1-k >= 0 {
+			out[k], _ = g.old.offset(addr - uint64(g.back[i-1-k].shift))
+		}
+	}
+}
+
+// code codes the place at: what it is close to, and how far from that.
+func (g *guesser) code(c *coder, at, from, done uint64, far *intModel) uint64 {
+	guesses := g.guesses(done)
+	guesses[nGuesses] = from
+	best := nGuesses
+	if c.encoding {
+		for i, v := range guesses {
+			if distance(v, at) < distance(guesses[best], at) {
+				best = i
+			}
+		}
+	}
+	node := 1
+	for i := 2; i >= 0; i-- {
+		node = node<<1 | c.flag(best>>i&1, &g.hits[g.state<<3|node], intLimit)
+	}
+	best = node & 7
+	at = guesses[best] + uint64(c.int(int64(at-guesses[best]), far, best))
+	g.state = g.state << 1 & 15
+	if distance(at, from) > nearby {
+		g.state |= 1
+	}
+	g.note(int64(at - done))
+	return at
+}
+
+func distance(a, b uint64) uint64 {
+	if a > b {
+		return a - b
+	}
+	return b - a
+}
+
+// note puts a distance first.
+func (g *guesser) note(d int64) {
+	i := 0
+	for i < len(g.recent)-1 && g.recent[i] != d {
+		i++
+	}
+	copy(g.recent[1:], g.recent[:i])
+	g.recent[0] = d
+}

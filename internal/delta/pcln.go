@@ -1,0 +1,181 @@
+package delta
+
+import (
+	"encoding/binary"
+	"sort"
+)
+
+// Sizes and places in the runtime's _func record (runtime/runtime2.go), unchanged since Go 1.20.
+const (
+	funcSize     = 44
+	funcName     = 4
+	funcPcsp     = 16
+	funcPcfile   = 20
+	funcPcln     = 24
+	funcNpcdata  = 28
+	funcCU       = 32
+	funcLine     = 36
+	funcNfuncdat = 43
+	maxTables    = 16
+
+	pcdataInline    = 2 // index of the inlining table
+	funcdataObjects = 2 // index of the stack objects
+	funcdataInline  = 3 // index of the inlining tree
+	inlineSize      = 16
+	inlineName      = 4
+	inlinePC        = 8
+	inlineLine      = 12
+)
+
+// funcAddr returns the address of the i-th _func record.
+func (im *image) funcAddr(i int) uint64 {
+	b := im.lay.base[baseFunctab]
+	return b + uint64(im.word(b+8*uint64(i)+4))
+}
+
+// checkFuncs refuses tables that are not in order: what walks them relies on it.
+func (im *image) checkFuncs() error {
+	tab := im.at(im.lay.base[baseFunctab], 8*im.lay.nfunc+4)
+	if im.lay.nfunc > 0 && tab == nil {
+		return formatError("a function table outside the file")
+	}
+	for i := 1; i < int(im.lay.nfunc); i++ {
+		if le32(tab[8*i:]) < le32(tab[8*i-8:]) || le32(tab[8*i+4:]) < le32(tab[8*i-4:])+funcSize-4 {
+			return formatError("a function table that is not in order")
+		}
+	}
+	return nil
+}
+
+// scanFuncs finds the offsets in the _func records.
+func (im *image) scanFuncs(lo, hi uint64, emit func(ref)) {
+	table, ok := im.lay.offset(im.lay.base[baseFunctab])
+	if !ok {
+		return
+	}
+	n := int(im.lay.nfunc)
+	at := func(i int) uint64 { return table + uint64(le32(im.old[table+8*uint64(i)+4:])) }
+	i := sort.Search(n, func(i int) bool { return at(i) > lo }) - 1
+	for i = max(i, 0); i < n && at(i) < hi; i++ {
+		im.scanFunc(at(i), emit)
+	}
+}
+
+func (im *image) scanFunc(off uint64, emit func(ref)) {
+	if off+funcSize > im.size() {
+		return
+	}
+	f := im.old[off:]
+	im.emitOffset(off, baseText, emit)
+	im.emitOffset(off+funcName, baseNames, emit)
+	for _, d := range [...]uint64{funcPcsp, funcPcfile, funcPcln} {
+		if le32(f[d:]) != 0 {
+			im.emitOffset(off+d, basePctab, emit)
+		}
+	}
+	im.emitOffset(off+funcCU, baseCutab, emit)
+	im.emitStartLine(off, emit)
+	np, nf := uint64(le32(f[funcNpcdata:])), uint64(f[funcNfuncdat])
+	if np > maxTables || nf > maxTables || off+funcSize+4*(np+nf) > im.size() {
+		return
+	}
+	for j := range np {
+		if at := off + funcSize + 4*j; le32(im.old[at:]) != 0 {
+			im.emitOffset(at, basePctab, emit)
+		}
+	}
+	for j := range nf {
+		im.emitOffset(off+funcSize+4*(np+j), baseGofunc, emit)
+	}
+}
+
+// emitStartLine finds the line on which the function begins.
+func (im *image) emitStartLine(off uint64, emit func(ref)) {
+	s := &im.scratch
+	var n int
+	if s.files, n = im.table(le32(im.old[off+funcPcfile:]), s.files); n == 0 {
+		return
+	}
+	units := im.lay.base[baseCutab] + 4*uint64(le32(im.old[off+funcCU:]))
+	key := lineKey(im.fileKey(units, s.files[0].value), int32(le32(im.old[off+funcLine:])))
+	emit(ref{off: off + funcLine, kind: refLine, target: key})
+}
+
+// A funcInfo is what the record of a function tells.
+type funcInfo struct {
+	off           uint64 // of the record
+	pcfile, pcln  uint32 // offsets into pctab
+	inline        uint32 // the same, of the inlining table
+	units         uint64 // address of its part of cutab
+	tree, objects uint64 // addresses, 0 where there is none
+	line          int32
+	npcdata       uint32 // number of further tables
+}
+
+func (im *image) funcInfo(i int) (f funcInfo, ok bool) {
+	addr := im.funcAddr(i)
+	b := im.at(addr, funcSize)
+	if b == nil {
+		return f, false
+	}
+	f.off, _ = im.lay.offset(addr)
+	f.pcfile, f.pcln, f.line = le32(b[funcPcfile:]), le32(b[funcPcln:]), int32(le32(b[funcLine:]))
+	f.units = im.lay.base[baseCutab] + 4*uint64(le32(b[funcCU:]))
+	np, nf := uint64(le32(b[funcNpcdata:])), uint64(b[funcNfuncdat])
+	tables := im.at(addr+funcSize, 4*(np+nf))
+	if np > maxTables || nf > maxTables || tables == nil {
+		return f, true
+	}
+	f.npcdata = uint32(np)
+	if np > pcdataInline {
+		f.inline = le32(tables[4*pcdataInline:])
+	}
+	funcdata := func(i uint64) uint64 {
+		if i >= nf || le32(tables[4*(np+i):]) == noOffset {
+			return 0
+		}
+		return im.lay.base[baseGofunc] + uint64(le32(tables[4*(np+i):]))
+	}
+	f.objects, f.tree = funcdata(funcdataObjects), funcdata(funcdataInline)
+	return f, true
+}
+
+// A run is an entry of a pc-value table: value up to the pc end, relative to the function's entry.
+type run struct {
+	end   uint32
+	value int32
+}
+
+// maxRuns bounds what is read of one table.
+const maxRuns = 1 << 16
+
+// table decodes the pc-value table at an offset of pctab into runs[:0], and returns the number of
+// bytes that it takes, 0 if it is malformed. pcs are in units of the instruction size.
+func (im *image) table(v uint32, runs []run) ([]run, int) {
+	runs = runs[:0]
+	addr := im.lay.base[basePctab] + uint64(v)
+	if addr >= im.lay.pctabEnd {
+		return runs, 0
+	}
+	b := im.at(addr, im.lay.pctabEnd-addr)
+	value, pc := int32(-1), uint32(0)
+	for i := 0; i < len(b) && len(runs) < maxRuns; {
+		if b[i] == 0 && len(runs) > 0 {
+			return runs, i + 1
+		}
+		d, n := binary.Uvarint(b[i:])
+		if n <= 0 {
+			break
+		}
+		i += n
+		p, n := binary.Uvarint(b[i:])
+		if n <= 0 {
+			break
+		}
+		i += n
+		value += int32(uint32(d)>>1) ^ -int32(d&1)
+		pc += uint32(p)
+		runs = append(runs, run{pc, value})
+	}
+	return runs[:0], 0
+}

@@ -1,0 +1,150 @@
+package delta
+
+// A plan is what a patch says before the residual: how the old file is transformed, and what in the
+// new file is generated.
+type plan struct {
+	image     *image // nil if the old file is taken as it is
+	generated []generated
+	stored    uint64 // bytes of the zstd stream after the body; 0: insertions are in the body
+	size      uint64 // of the residual's output: the new file without what is generated
+}
+
+// codePlan codes a plan. An encoder's p is complete; a decoder's is filled in.
+func codePlan(c *coder, old []byte, p *plan, newSize uint64) (*plan, error) {
+	var transform chance = evenChance
+	on := 0
+	if p.image != nil {
+		on = 1
+	}
+	if on = c.flag(on, &transform, intLimit); on == 1 {
+		if p.image == nil {
+			p.image = &image{old: old}
+		}
+		if err := p.image.code(c); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.codeGenerated(c, newSize); err != nil {
+		return nil, err
+	}
+	p.stored = c.uint(p.stored, newIntModel(1), 0)
+	if c.bad {
+		return nil, formatError("the plan ends early")
+	}
+	return p, nil
+}
+
+// code codes what the image is made by, and makes a decoder's image ready.
+func (im *image) code(c *coder) (err error) {
+	if err = im.lay.code(c, im.size()); err != nil {
+		return err
+	}
+	m := newIntModel(1)
+	for i := range im.newBase {
+		moved := c.int(int64(im.newBase[i]-im.lay.base[i]), m, 0)
+		im.newBase[i] = im.lay.base[i] + uint64(moved)
+	}
+	if err = im.codeSegments(c, m); err != nil {
+		return err
+	}
+	if im.moves, err = im.moves.code(c); err != nil {
+		return err
+	}
+	if im.lines.m, err = im.lines.m.code(c); err != nil || c.encoding {
+		return err
+	}
+	return im.prepare()
+}
+
+// codeSegments codes the new file's segments, in terms of the old one's.
+func (im *image) codeSegments(c *coder, m *intModel) error {
+	n := c.uint(uint64(len(im.newSegments)), m, 0)
+	if n > maxZones {
+		return formatError("%d segments", n)
+	}
+	if !c.encoding {
+		im.newSegments = make([]segment, n)
+	}
+	for i := range im.newSegments {
+		s, was := &im.newSegments[i], segment{}
+		if i < len(im.lay.segments) {
+			was = im.lay.segments[i]
+		}
+		s.addr = was.addr + uint64(c.int(int64(s.addr-was.addr), m, 0))
+		s.off = was.off + uint64(c.int(int64(s.off-was.off), m, 0))
+		s.size = was.size + uint64(c.int(int64(s.size-was.size), m, 0))
+	}
+	return nil
+}
+
+// prepare is called when layout and moves are known.
+func (im *image) prepare() error {
+	if err := im.checkFuncs(); err != nil {
+		return err
+	}
+	im.budget = 64 * int64(im.size())
+	im.side = nil
+	if err := im.findSide(); err != nil {
+		return err
+	}
+	if err := im.findTables(); err != nil {
+		return err
+	}
+	im.move(im.moves, im.lines.m)
+	return nil
+}
+
+// move sets the maps.
+func (im *image) move(m, lines addressMap) {
+	im.moves, im.from, im.to, im.pcs, im.lines = m, lookup{m: m}, lookup{m: m}, lookup{m: m}, lookup{m: lines}
+}
+
+// source returns what the residual copies from.
+func (p *plan) source(old []byte) *source {
+	return &source{old: old, image: p.image, budget: 32*(len(old)/blockSize+1) + 1<<12}
+}
+
+// A source gives out the prediction of the new file in blocks.
+type source struct {
+	old    []byte
+	image  *image
+	blocks [cachedBlocks]*block
+	budget int
+}
+
+type block struct {
+	number      uint64
+	data, class []byte
+}
+
+const (
+	blockSize    = 1 << 15
+	cachedBlocks = 64
+)
+
+var noClasses [blockSize]byte
+
+// at returns the prediction from off to the end of its block. Off is less than the size.
+func (s *source) at(off uint64) (data, class []byte, err error) {
+	number, within := off/blockSize, off%blockSize
+	first := number * blockSize
+	n := min(blockSize, uint64(len(s.old))-first)
+	if s.image == nil {
+		return s.old[off : first+n], noClasses[within:n], nil
+	}
+	b := s.blocks[number%cachedBlocks]
+	if b == nil || b.number != number {
+		if s.budget--; s.budget < 0 {
+			return nil, nil, limitError("too many jumps in the old file")
+		}
+		if b == nil {
+			b = &block{data: make([]byte, blockSize), class: make([]byte, blockSize)}
+			s.blocks[number%cachedBlocks] = b
+		}
+		b.number = number
+		s.image.predict(b.data[:n], b.class[:n], first)
+	}
+	return b.data[within:n], b.class[within:n], nil
+}
+
+func (s *source) size() uint64 { return uint64(len(s.old)) }

@@ -1,0 +1,295 @@
+package delta
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// The program of the tests has some of all that the transform knows: inlining, interfaces, maps, closures, text.
+const program = `package main
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"sort"
+	"strings"
+)
+
+type shape interface{ area() float64 }
+type square struct{ side float64 }
+type circle struct{ radius float64 }
+
+func (s square) area() float64 { return s.side * s.side }
+func (c circle) area() float64 { return 3 * c.radius * c.radius }
+
+%s
+
+func main() {
+	shapes := map[string]shape{"a": square{2}, "b": circle{3}}
+	var names []string
+	for name, s := range shapes {
+		names = append(names, fmt.Sprintf("%%s %%v", name, s.area()))
+	}
+	sort.Strings(names)
+	u, err := url.Parse(strings.Join(os.Args[1:], "/"))
+	fmt.Println(names, u, err, changed(len(names)))
+}
+`
+
+var changes = [...]string{
+	`func changed(n int) string { return "old" }`,
+	`type triangle struct{ a, b float64 }
+
+func (t triangle) area() float64 { return t.a * t.b / 2 }
+
+func changed(n int) string {
+	var s shape = triangle{1, 2}
+	for i := range n {
+		if i%3 == 1 {
+			return fmt.Sprint("new, ", i, s.area(), strings.ToUpper("x"))
+		}
+	}
+	return "newer"
+}`,
+}
+
+type platform struct{ os, arch string }
+
+var platforms = []platform{{"linux", "amd64"}, {"linux", "arm64"}, {"windows", "amd64"}, {"windows", "arm64"}, {"darwin", "amd64"}, {"darwin", "arm64"}}
+
+var built struct {
+	sync.Mutex
+	files map[string][]byte
+}
+
+// build returns the program for a platform in its old (0) or new (1) version.
+func build(t testing.TB, p platform, version int, flags ...string) []byte {
+	t.Helper()
+	key := fmt.Sprint(p, version, flags)
+	built.Lock()
+	defer built.Unlock()
+	if b := built.files[key]; b != nil {
+		return b
+	}
+	dir := t.TempDir()
+	for name, content := range map[string]string{"go.mod": "module program\n\ngo 1.24\n", "main.go": fmt.Sprintf(program, changes[version])} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-o", "out"}, flags...)
+	cmd := exec.Command("go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOOS="+p.os, "GOARCH="+p.arch, "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if built.files == nil {
+		built.files = map[string][]byte{}
+	}
+	built.files[key] = b
+	return b
+}
+
+var stripped = []string{"-ldflags=-s -w"}
+
+func TestPrograms(t *testing.T) {
+	for _, p := range platforms {
+		t.Run(p.os+" "+p.arch, func(t *testing.T) {
+			old, fresh := build(t, p, 0, stripped...), build(t, p, 1, stripped...)
+			patch, stats := diffed(t, old, fresh)
+			if !stats.Transformed {
+				t.Error("taken for data")
+			}
+			got, err := applied(old, patch, len(fresh))
+			if err != nil || !bytes.Equal(got, fresh) {
+				t.Fatalf("not reproduced: %v", err)
+			}
+			d := &differ{old: old, fresh: fresh}
+			d.generic()
+			if plain := len(d.tries[0].patch); len(patch)*5 > plain {
+				t.Errorf("%d bytes, and %d without the transform", len(patch), plain)
+			}
+			t.Logf("%d bytes, %.2f %% of the file", len(patch), 100*float64(len(patch))/float64(len(fresh)))
+		})
+	}
+}
+
+// What the transform does not know is data: nothing fails.
+func TestOddPrograms(t *testing.T) {
+	linux := platforms[0]
+	old, fresh := build(t, linux, 0, stripped...), build(t, linux, 1, stripped...)
+	garbled := bytes.Clone(fresh)
+	for i := 5000; i < len(garbled); i += 4001 {
+		garbled[i] ^= 0x55
+	}
+	for _, c := range []struct {
+		name       string
+		old, fresh []byte
+	}{
+		{"position independent", build(t, linux, 0, "-buildmode=pie", "-ldflags=-s -w"), build(t, linux, 1, "-buildmode=pie", "-ldflags=-s -w")},
+		{"with symbols", build(t, linux, 0), build(t, linux, 1)},
+		{"other platform", old, build(t, platforms[2], 0, stripped...)},
+		{"truncated", old, fresh[:len(fresh)*2/3]},
+		{"truncated base", old[:len(old)/2], fresh},
+		{"garbled", old, garbled},
+		{"garbled base", garbled, fresh},
+		{"appended to", old, append(bytes.Clone(fresh), text(1000, 0)...)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			patch, stats := diffed(t, c.old, c.fresh)
+			got, err := applied(c.old, patch, len(c.fresh))
+			if err != nil || !bytes.Equal(got, c.fresh) {
+				t.Fatalf("not reproduced: %v", err)
+			}
+			t.Logf("%d bytes of %d, transformed: %v", len(patch), len(c.fresh), stats.Transformed)
+		})
+	}
+}
+
+// Damaged patches give a typed error or, where the damage says nothing, the new file; they do not
+// panic, and write no more than they may.
+func TestCorruptions(t *testing.T) {
+	const each = 2500
+	arm := platforms[1]
+	windows := platforms[2]
+	for name, pair := range map[string][2][]byte{
+		"data":    {text(200, 0), text(210, 20)},
+		"stored":  {random(1, 100), append(text(16_000, 0), random(1, 100)...)},
+		"arm64":   {build(t, arm, 0, stripped...), build(t, arm, 1, stripped...)},
+		"windows": {build(t, windows, 0, stripped...), build(t, windows, 1, stripped...)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			old, fresh := pair[0], pair[1]
+			patch, _ := diffed(t, old, fresh)
+			r := rand.New(rand.NewPCG(42, uint64(len(name))))
+			for i := range each {
+				bad := corrupt(r, patch)
+				out := &counter{want: fresh}
+				err := apply(out, old, bad, int64(len(fresh)))
+				if err == nil && (out.differs || out.n != len(fresh)) {
+					t.Fatalf("corruption %d: another file, and no error", i)
+				}
+				if err != nil && !errors.Is(err, ErrFormat) && !errors.Is(err, ErrBase) && !errors.Is(err, ErrLimit) {
+					t.Fatalf("corruption %d: an error of no type: %v", i, err)
+				}
+				if out.n > len(fresh) {
+					t.Fatalf("corruption %d: %d bytes written", i, out.n)
+				}
+			}
+		})
+	}
+}
+
+// A counter counts what is written, and compares it.
+type counter struct {
+	n       int
+	want    []byte
+	differs bool
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	if !bytes.HasPrefix(c.want[min(c.n, len(c.want)):], b) {
+		c.differs = true
+	}
+	c.n += len(b)
+	return len(b), nil
+}
+
+// corrupt damages what is after the hashes, mostly near the beginning, where the plan is.
+func corrupt(r *rand.Rand, patch []byte) []byte {
+	b := bytes.Clone(patch)
+	from := headerSize
+	span := len(b) - from
+	if r.IntN(2) == 0 {
+		span = min(span, 300)
+	}
+	switch at := from + r.IntN(span); r.IntN(5) {
+	case 0:
+		b[at] ^= 1 << r.IntN(8)
+	case 1:
+		b[at] = byte(r.Uint32())
+	case 2:
+		b = b[:at]
+	case 3:
+		b = append(b[:at], b[at+1:]...)
+	case 4:
+		for i := at; i < min(at+8, len(b)); i++ {
+			b[i] = byte(r.Uint32())
+		}
+	}
+	return b
+}
+
+// Applying takes no more than 64 MB beyond the files themselves.
+func TestMemory(t *testing.T) {
+	old, fresh := build(t, platforms[0], 0, stripped...), build(t, platforms[0], 1, stripped...)
+	patch, _ := diffed(t, old, fresh)
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if err := Apply(&counter{}, old, patch, int64(len(fresh))); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
+		t.Errorf("%d MB allocated", n>>20)
+	}
+}
+
+// A program that applies links none of what makes deltas.
+func TestDecoderIsAllThatIsLinked(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp(root, "linked")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	source := `package main
+
+import (
+	"os"
+
+	"github.com/choria-io/go-updater/internal/delta"
+)
+
+func main() { _ = delta.Apply(os.Stdout, nil, nil, 0) }
+`
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	exe := filepath.Join(t.TempDir(), "linked")
+	if out, err := exec.Command("go", "build", "-o", exe, dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	symbols, err := exec.Command("go", "tool", "nm", exe).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(symbols), "internal/delta.apply") {
+		t.Fatal("the decoder is not linked either")
+	}
+	for _, name := range []string{"internal/delta.parseELF", "internal/delta.newMatcher", "internal/delta.drawMap", "internal/delta.Diff", "zstd.NewWriter", "debug/elf", "debug/dwarf"} {
+		if strings.Contains(string(symbols), name) {
+			t.Errorf("%s is linked", name)
+		}
+	}
+}

@@ -1,0 +1,294 @@
+package delta
+
+import (
+	"encoding/binary"
+	"slices"
+	"sort"
+)
+
+// A sideRef is a 4-byte reference that following pointers finds, not its place:
+// offset<<32 | function<<8 | base.
+type sideRef uint64
+
+// What is in place of the base for what is no offset, but belongs to the function.
+const (
+	sideLine = 32 + iota // line on which an inlined function begins
+	sidePC               // pc of a call that was inlined
+)
+
+// maxSide bounds their memory to 16 MB.
+const maxSide = 1 << 21
+
+func (s sideRef) off() uint64   { return uint64(s >> 32) }
+func (s sideRef) function() int { return int(uint32(s) >> 8) }
+func (s sideRef) base() uint8   { return uint8(s) }
+
+func (im *image) scanSide(lo, hi uint64, emit func(ref)) {
+	i := sort.Search(len(im.side), func(i int) bool { return im.side[i].off()+4 > lo })
+	for ; i < len(im.side); i++ {
+		s := im.side[i]
+		if s.off() >= hi {
+			return
+		}
+		switch s.base() {
+		case sideLine:
+			im.emitNodeLine(s, emit)
+		case sidePC:
+			entry := im.entry(s.function())
+			if v := le32(im.old[s.off():]); v < 1<<31 {
+				emit(ref{off: s.off(), kind: refPC, target: entry + uint64(v), origin: entry})
+			}
+		default:
+			emit(im.offsetRef(s.off(), s.base()))
+		}
+	}
+}
+
+// emitNodeLine finds the line on which the function of a node of an inlining tree begins. Its file
+// is the one of the first pc that belongs to the node.
+func (im *image) emitNodeLine(s sideRef, emit func(ref)) {
+	f, ok := im.funcInfo(s.function())
+	tree, inside := im.lay.offset(f.tree)
+	if !ok || !inside || s.off() < tree {
+		return
+	}
+	if im.scratch.nodesOf != s.function()+1 {
+		im.findNodes(f)
+		im.scratch.nodesOf = s.function() + 1
+	}
+	node := (s.off() - tree) / inlineSize
+	if node < uint64(len(im.scratch.nodes)) {
+		key := lineKey(im.scratch.nodes[node], int32(le32(im.old[s.off():])))
+		emit(ref{off: s.off(), kind: refLine, target: key})
+	}
+}
+
+// findNodes notes the file of each node of the function's inlining tree.
+func (im *image) findNodes(f funcInfo) {
+	s := &im.scratch
+	s.nodes = s.nodes[:0]
+	s.runs, _ = im.table(f.inline, s.runs)
+	s.files, _ = im.table(f.pcfile, s.files)
+	k, pc := 0, uint32(0)
+	for _, r := range s.runs {
+		for k < len(s.files)-1 && s.files[k].end <= pc {
+			k++
+		}
+		pc = r.end
+		if r.value < 0 || r.value >= maxTree || len(s.files) == 0 {
+			continue
+		}
+		for len(s.nodes) <= int(r.value) {
+			s.nodes = append(s.nodes, noOffset)
+		}
+		if s.nodes[r.value] == noOffset {
+			s.nodes[r.value] = im.fileKey(f.units, s.files[k].value)
+		}
+	}
+}
+
+// full tells that no more references can be noted, or that it took too long.
+func (im *image) full() bool { return len(im.side) > maxSide || im.budget < 0 }
+
+// addSide notes the reference at an address, unless it is one to nothing.
+func (im *image) addSide(addr uint64, base uint8) { im.addSideOf(0, addr, base) }
+
+func (im *image) addSideOf(function int, addr uint64, base uint8) {
+	im.budget -= 4
+	off, ok := im.lay.offset(addr)
+	if !ok || im.full() || off+4 > im.size() || le32(im.old[off:]) == noOffset {
+		return
+	}
+	im.side = append(im.side, sideRef(off<<32|uint64(function)<<8|uint64(base)))
+}
+
+// findSide collects what is found by following pointers: inlining trees, stack objects, types.
+func (im *image) findSide() error {
+	im.findFuncdata()
+	im.findTypes()
+	if len(im.side) > maxSide || im.budget < 0 {
+		return limitError("more than %d references, or too many steps to find them", maxSide)
+	}
+	slices.Sort(im.side)
+	// Overlapping ones cannot both be right; the first stays.
+	kept, end := im.side[:0], uint64(0)
+	for _, s := range im.side {
+		if off := s.off(); off >= end {
+			kept = append(kept, s)
+			end = off + 4
+		}
+	}
+	im.side = kept
+	return nil
+}
+
+// maxTree bounds the nodes of one function's inlining tree, and its stack objects.
+const maxTree = 1 << 12
+
+func (im *image) findFuncdata() {
+	seen := map[uint64]bool{}
+	var runs []run
+	for i := range int(im.lay.nfunc) {
+		f, ok := im.funcInfo(i)
+		if im.budget -= 16; !ok || im.full() {
+			continue
+		}
+		if f.objects != 0 && !seen[f.objects] {
+			seen[f.objects] = true
+			im.findObjects(f.objects)
+		}
+		if f.tree == 0 || f.inline == 0 {
+			continue
+		}
+		runs, _ = im.table(f.inline, runs)
+		im.budget -= 4 * int64(len(runs))
+		last := int32(-1)
+		for _, r := range runs {
+			last = max(last, r.value)
+		}
+		for k := range min(int64(last)+1, maxTree) {
+			node := f.tree + uint64(k)*inlineSize
+			im.addSide(node+inlineName, baseNames)
+			im.addSideOf(i, node+inlinePC, sidePC)
+			im.addSideOf(i, node+inlineLine, sideLine)
+		}
+	}
+}
+
+// findObjects reads the count and the records of 16 bytes that follow it.
+func (im *image) findObjects(addr uint64) {
+	head := im.at(addr, 8)
+	if head == nil || le64(head) > maxTree {
+		return
+	}
+	for k := range le64(head) {
+		im.addSide(addr+8+16*k+12, baseRodata)
+	}
+}
+
+// findTypes follows every reference into the types. Which there are is kept as one bit for 8 bytes.
+func (im *image) findTypes() {
+	start := im.lay.base[baseTypes]
+	if im.lay.etypes <= start || im.lay.etypes-start > im.size() {
+		return
+	}
+	found := make([]uint64, (im.lay.etypes-start)/512+1)
+	mark := func(t uint64) {
+		if t >= start && t < im.lay.etypes && t&7 == 0 {
+			found[(t-start)/512] |= 1 << ((t - start) / 8 % 64)
+		}
+	}
+	for _, z := range im.lay.zones {
+		if z.kind == zoneText || z.kind == zonePointers || z.base == baseTypes {
+			im.scanZone(z, z.off, z.off+z.size, func(r ref) { mark(r.target) })
+		}
+	}
+	for i, word := range found {
+		for bit := range uint64(64) {
+			if word>>bit&1 != 0 {
+				im.findType(start + uint64(i)*512 + bit*8)
+			}
+		}
+	}
+}
+
+// Places in abi.Type (internal/abi/type.go), the sizes of what follows it for each kind, and what
+// comes after that for named types.
+const (
+	typeSize     = 48
+	typeFlag     = 20
+	typeKind     = 23
+	typeName     = 40
+	typePtr      = 44
+	kindFunc     = 19
+	kindIface    = 20
+	maxMethods   = 1 << 12
+	uncommonFlag = 1
+)
+
+var kindSize = [32]uint64{17: 72, 18: 64, kindFunc: 56, kindIface: 80, 21: 112, 22: 56, 23: 56, 25: 80}
+
+func (im *image) findType(t uint64) {
+	h := im.at(t, typeSize)
+	if h == nil || im.full() || !plausibleType(h) || im.typeName(le32(h[typeName:])) == nil {
+		return
+	}
+	im.addName(t + typeName)
+	im.addType(t + typePtr)
+	kind := h[typeKind] & 31
+	if kind == kindIface {
+		im.findInterface(t)
+	}
+	if h[typeFlag]&uncommonFlag != 0 {
+		im.findUncommon(t + max(kindSize[kind], typeSize))
+	}
+}
+
+func plausibleType(h []byte) bool {
+	kind, align, fieldAlign := h[typeKind]&31, h[21], h[22]
+	return kind >= 1 && kind <= 26 && h[typeFlag] < 128 && le64(h[8:]) <= le64(h) &&
+		align >= 1 && align <= 8 && fieldAlign >= 1 && fieldAlign <= 8
+}
+
+func (im *image) findInterface(t uint64) {
+	methods := im.at(t+56, 16)
+	if methods == nil || le64(methods[8:]) > maxMethods {
+		return
+	}
+	for i := range le64(methods[8:]) {
+		im.addName(le64(methods) + 8*i)
+		im.addType(le64(methods) + 8*i + 4)
+	}
+}
+
+func (im *image) findUncommon(u uint64) {
+	h := im.at(u, 16)
+	if h == nil || im.full() {
+		return
+	}
+	im.addName(u)
+	n, first := uint64(binary.LittleEndian.Uint16(h[4:])), u+uint64(le32(h[8:]))
+	if n > maxMethods || im.at(first, 16*n) == nil {
+		return
+	}
+	for i := range n {
+		m := first + 16*i
+		im.addName(m)
+		im.addType(m + 4)
+		im.addText(m + 8)
+		im.addText(m + 12)
+	}
+}
+
+// typeName returns the name at an offset of the types, or nil.
+func (im *image) typeName(v uint32) []byte {
+	addr := im.lay.base[baseTypes] + uint64(v)
+	h := im.at(addr, 8)
+	if h == nil || addr >= im.lay.etypes {
+		return nil
+	}
+	n, k := binary.Uvarint(h[1:])
+	if k <= 0 || n > 1<<12 {
+		return nil
+	}
+	return im.at(addr, 1+uint64(k)+n)
+}
+
+func (im *image) addName(addr uint64) {
+	im.budget -= 4
+	if v := im.word(addr); v != 0 && v != noOffset && im.typeName(v) != nil {
+		im.addSide(addr, baseTypes)
+	}
+}
+
+func (im *image) addType(addr uint64) {
+	if v := im.word(addr); v != 0 && im.lay.base[baseTypes]+uint64(v) < im.lay.etypes {
+		im.addSide(addr, baseTypes)
+	}
+}
+
+func (im *image) addText(addr uint64) {
+	if v := im.word(addr); v != 0 && v != noOffset {
+		im.addSide(addr, baseText)
+	}
+}

@@ -1,0 +1,124 @@
+package delta
+
+import "sort"
+
+// A transform is what the encoder knows of two Go executables.
+type transform struct {
+	a, b *goFile
+	plan *plan
+}
+
+// readGo parses a file and finds what alignment needs.
+func readGo(b []byte) *goFile {
+	g := parseGo(b)
+	if g == nil {
+		return nil
+	}
+	g.refs = g.image.refs()
+	g.masked = g.image.masked(g.refs, g.image.labels())
+	return g
+}
+
+// newTransform aligns the files by their masked forms, and draws the first maps.
+func newTransform(a, b *goFile) *transform {
+	t := &transform{a: a, b: b, plan: &plan{image: a.image}}
+	a.image.newBase, a.image.newSegments = b.image.lay.base, b.image.lay.segments
+	if b.find.size > 0 {
+		t.plan.generated = append(t.plan.generated, b.find)
+	}
+	if b.signature != nil {
+		t.plan.generated = append(t.plan.generated, *b.signature)
+	}
+	m := newMatcher(a.masked, 0)
+	m.gain = gains[1]
+	s := m.stretches(b.masked)
+	a.masked, b.masked = nil, nil
+	t.draw(s)
+	return t
+}
+
+// draw makes the maps that an alignment of the whole files speaks for.
+func (t *transform) draw(s []stretch) {
+	p := &poll{a: t.a.image, b: t.b.image}
+	p.compare(t.a.refs, t.b.refs, s)
+	t.a.image.move(drawMap(p.moved), nil)
+	p.compareTables()
+	t.a.image.move(t.a.image.moves, drawMap(p.lines))
+}
+
+// improve draws the maps anew from an alignment with the prediction, and returns the better one.
+func (t *transform) improve() []byte {
+	predicted := t.predict()
+	m := newMatcher(predicted, farCost)
+	m.gain = gains[0]
+	t.draw(m.stretches(t.b.image.old))
+	t.a.refs, t.b.refs = nil, nil
+	return t.predict()
+}
+
+func (t *transform) predict() []byte {
+	dst := make([]byte, len(t.a.image.old))
+	var class [blockSize]byte
+	for off := 0; off < len(dst); off += blockSize {
+		n := min(blockSize, len(dst)-off)
+		t.a.image.predict(dst[off:off+n], class[:n], uint64(off))
+	}
+	return dst
+}
+
+// expect returns where the map says that a place in the residual's output comes from.
+func (t *transform) expect() func(int) int {
+	g := newGuesser(t.plan)
+	return func(at int) int { return int(g.guesses(uint64(at))[0]) }
+}
+
+func (t *transform) encoding() *encoding {
+	return &encoding{old: t.a.image.old, fresh: without(t.b.image.old, t.plan.generated), plan: t.plan,
+		sections: t.b.named(t.plan.generated)}
+}
+
+// named lists the sections of the file that is left without the generated parts, and the tables
+// within them, smaller ones first.
+func (g *goFile) named(parts []generated) (out []part) {
+	im := g.image
+	add := func(name string, addr, end uint64) {
+		if off, ok := im.lay.offset(addr); ok && end > addr {
+			out = append(out, part{name: name, off: off, size: end - addr})
+		}
+	}
+	b := &im.lay.base
+	add("pclntab names", b[baseNames], b[baseCutab])
+	add("pclntab cutab", b[baseCutab], b[baseFiles])
+	add("pclntab files", b[baseFiles], b[basePctab])
+	add("pclntab pctab", b[basePctab], im.lay.pctabEnd)
+	add("types", b[baseTypes], im.lay.etypes)
+	for _, z := range im.lay.zones {
+		if name := map[uint64]string{zoneFunctab: "pclntab functab", zoneFuncs: "pclntab funcs"}[z.kind]; name != "" {
+			out = append(out, part{name: name, off: z.off, size: z.size})
+		}
+	}
+	if s := g.sectionOf(b[baseGofunc]); s != nil && b[baseGofunc] > b[basePctab] {
+		add("go:func.*", b[baseGofunc], s.addr+s.size)
+	}
+	out = append(out, g.sections...)
+	sort.SliceStable(out, func(i, j int) bool { return out[i].size < out[j].size })
+	for i := range out {
+		cut := uint64(0)
+		for _, p := range parts {
+			if p.off < out[i].off {
+				cut += p.size
+			}
+		}
+		out[i].off -= cut
+	}
+	return out
+}
+
+func (g *goFile) sectionOf(addr uint64) *part {
+	for i := range g.sections {
+		if s := &g.sections[i]; addr-s.addr < s.size {
+			return s
+		}
+	}
+	return nil
+}
