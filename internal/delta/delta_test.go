@@ -126,7 +126,7 @@ func TestRefusals(t *testing.T) {
 		{"no base", nil, patch, len(fresh), ErrBase},
 		{"a limit one too low", old, patch, len(fresh) - 1, ErrLimit},
 		{"a negative limit", old, patch, -1, ErrLimit},
-		{"a size beyond all", old, large, 1 << 40, ErrLimit},
+		{"a size beyond all", old, large, 1 << 30, ErrLimit},
 		{"a newer version", old, newer, len(fresh), ErrFormat},
 		{"nothing", old, nil, len(fresh), ErrFormat},
 		{"a header alone", old, patch[:headerSize], len(fresh), ErrFormat},

@@ -41,8 +41,8 @@ type Spent struct {
 //
 // Errors: ErrLimit for files of more than 2 GB.
 func Diff(old, fresh []byte, opts Options) ([]byte, *Stats, error) {
-	if len(old) > maxFile || len(fresh) > maxFile {
-		return nil, nil, limitError("files of more than %d bytes", maxFile)
+	if int64(max(len(old), len(fresh))) > maxFile {
+		return nil, nil, limitError("files of more than %d bytes", int64(maxFile))
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(garbage)) // large slices come and go
 	d := &differ{old: old, fresh: fresh, progress: opts.Progress}

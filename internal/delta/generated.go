@@ -59,7 +59,7 @@ func (g *generated) check(past, newSize uint64) error {
 	case generatedFind:
 		bad = bad || g.count == 0 || g.count > maxFuncs || g.from > newSize || 8*g.count+4 > newSize-g.from
 		if g.from < g.off {
-			bad = bad || g.source() > g.off || g.from < past || 8*g.count > maxHeld
+			bad = bad || g.source() > g.off || g.from < past || 8*g.count+g.size > maxHeld
 		} else {
 			bad = bad || g.from < g.off+g.size || g.source()-g.off > maxHeld
 		}
