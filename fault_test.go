@@ -31,11 +31,11 @@ const faultChild = "UPDATER_FAULT_CHILD"
 
 // scenario is one action under one strategy.
 type scenario struct {
-	action string // "update", "signed update", or "rollback" of an update
+	action string // "update", "signed update", "update by deltas", or "rollback" of an update
 	away   bool
 }
 
-var scenarios = []scenario{{"update", false}, {"rollback", false}, {"update", true}, {"rollback", true}, {"signed update", false}}
+var scenarios = []scenario{{"update", false}, {"rollback", false}, {"update", true}, {"rollback", true}, {"signed update", false}, {"update by deltas", false}}
 
 func (s scenario) String() string {
 	if s.away {
@@ -72,6 +72,9 @@ func (s scenario) run(fsys disk.FS, url, target string) error {
 		AllowContainer(),
 		func(c *Config) error { c.fs, c.renameAway = fsys, s.away; return nil },
 	}
+	if s.action == "update by deltas" {
+		opts = append(opts, Version("1.2.5"))
+	}
 	if s.action == "signed update" {
 		opts = append(opts, TrustRoot(newTUF().Files["1.root.json"]), at2030)
 	}
@@ -83,11 +86,26 @@ func (s scenario) run(fsys disk.FS, url, target string) error {
 	return err
 }
 
-// faultRepo serves version 1.2.3 for this platform, signed.
+// addChain adds version 1.2.5, the same binary, to which two deltas lead from the old one.
+func addChain(t testing.TB, r *signedRepo, platform string) {
+	old, new := buildPrograms(t)
+	d := &deltaRepo{newRepo(t), map[string][]byte{}}
+	d.add(t, "1.2.3", old)
+	d.add(t, "1.2.4", bytes.Replace(new, []byte("new"), []byte("neo"), 1), "1.2.3")
+	d.add(t, "1.2.5", new, "1.2.4")
+	for name, data := range d.files {
+		if !strings.HasPrefix(name, "1.2.3/") {
+			r.files[strings.Replace(name, "linux/amd64", platform, 1)] = data
+		}
+	}
+}
+
+// faultRepo serves version 1.2.3 for this platform, signed, and 1.2.5.
 func faultRepo(t testing.TB) string {
 	_, new := buildPrograms(t)
 	r := newSignedRepo(t, new)
 	platform := runtime.GOOS + "/" + runtime.GOARCH
+	addChain(t, r, platform)
 	for _, file := range []string{"release.json", "tool.zst"} {
 		r.files["1.2.3/"+platform+"/"+file] = r.file(file)
 	}
@@ -146,14 +164,14 @@ func checkClean(t *testing.T, what, target string) {
 	t.Helper()
 	for folder, allowed := range map[string]string{
 		filepath.Dir(target):  " " + filepath.Base(target) + " " + filepath.Base(target) + ".backup ." + filepath.Base(target) + ".updater ",
-		swap.StateDir(target): " lock state.json metadata ",
+		swap.StateDir(target): " lock state.json metadata delta-failed ",
 	} {
 		entries, err := os.ReadDir(folder)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			if !strings.Contains(allowed, " "+e.Name()+" ") {
+			if !strings.Contains(allowed, " "+e.Name()+" ") && !strings.Contains(what, "(remove "+e.Name()+")") {
 				t.Errorf("%s: %s is left", what, filepath.Join(folder, e.Name()))
 			}
 		}

@@ -21,8 +21,8 @@ type Plan struct {
 	// UpToDate says that there is nothing to do, and Why how that is known.
 	UpToDate bool
 
-	// Artifact is what will be fetched first, and Why why this one. It is
-	// empty with a custom [Downloader].
+	// Artifact is what will be fetched first, and Why why this one; with DeltaEncoding it is a
+	// delta, or the first of a chain. It is empty with a custom [Downloader].
 	Artifact Artifact
 	Why      string
 
@@ -36,6 +36,7 @@ type Plan struct {
 	Spec *Spec // nil when UpToDate is known from the versions alone
 
 	c       *Config
+	hops    []hop  // the way by deltas, if one was chosen
 	current string // SHA-256 of the target, once fetched
 }
 
@@ -102,7 +103,7 @@ func (p *Plan) fill(ctx context.Context) error {
 		p.UpToDate, p.Fetch, p.Why = true, 0, "the target is the binary of version "+c.Version+" already"
 		return nil
 	}
-	if err := p.choose(); err != nil {
+	if err := p.choose(ctx); err != nil {
 		return err
 	}
 	c.event(StepPlan, fmt.Sprintf("%s, %s: %s", p.fromTo(), p.Artifact.File, p.Why))
@@ -137,7 +138,7 @@ func (p *Plan) fromTo() string {
 }
 
 // choose picks the artifact and says why.
-func (p *Plan) choose() error {
+func (p *Plan) choose(ctx context.Context) error {
 	if !p.c.native() {
 		p.Why = "a custom downloader fetches it"
 		return nil
@@ -155,10 +156,16 @@ func (p *Plan) choose() error {
 	default:
 		p.Why = "there is no zstd"
 	}
-	if p.Artifact.Size > 0 {
-		p.Fetch = p.Artifact.Size - p.spooled()
+	if p.Artifact.Size == 0 {
+		return nil
 	}
-	return nil
+	p.Fetch = p.Artifact.Size - p.spooled()
+	var err error
+	if p.hops, err = p.route(ctx, p.Artifact.Size); len(p.hops) > 0 {
+		p.Artifact, p.Why = chosen(p.hops, p.Artifact)
+		p.Fetch = bytesOf(p.hops) - p.spooled()
+	}
+	return err
 }
 
 // spooled is how many bytes of the artifact an interrupted download left.

@@ -37,6 +37,9 @@ type Spec struct {
 	// written by v0.1.0 name none.
 	Artifacts []Artifact `json:"artifacts,omitempty"`
 
+	// Deltas are what takes other binaries to this one.
+	Deltas []Delta `json:"deltas,omitempty"`
+
 	// signed: every byte of release.json is. Then only artifacts of which it
 	// says size and hash are fetched: no more than was signed ever arrives.
 	signed bool
@@ -50,11 +53,23 @@ type Artifact struct {
 	SHA256   string `json:"sha256"`   // of the file, 64 hex digits, empty where unknown
 }
 
+// Delta is the binary as what has to be changed in another one, its base.
+type Delta struct {
+	File    string `json:"file"`    // its name, beside release.json
+	From    string `json:"from"`    // sha256 of the base, 64 hex digits
+	Version string `json:"version"` // of the base
+	Size    int64  `json:"size"`    // of the file in bytes
+	SHA256  string `json:"sha256"`  // of the file, 64 hex digits
+}
+
 // Encodings that this version decodes.
 const (
 	Zstd  = "zstd"
 	Bzip2 = "bzip2"
 	None  = "none" // the binary as it is
+
+	// DeltaEncoding is that of a delta in a [Plan], never in release.json.
+	DeltaEncoding = "delta"
 )
 
 const (
@@ -109,7 +124,32 @@ func parseSpec(data []byte) (*Spec, error) {
 			spec.Artifacts = append(spec.Artifacts, a)
 		}
 	}
-	return spec, nil
+	spec.Deltas, err = parseDeltas(object)
+	return spec, err
+}
+
+func parseDeltas(object map[string]json.RawMessage) ([]Delta, error) {
+	raw, ok := object["deltas"]
+	if !ok {
+		return nil, nil
+	}
+	list, err := strictjson.Objects(raw, artifactLimit)
+	if err != nil {
+		return nil, fmt.Errorf("deltas: %w", err)
+	}
+	var deltas []Delta
+	for _, item := range list {
+		r := reader{object: item}
+		d := Delta{File: r.fileName("file"), From: r.hash("from", true), Version: r.text("version"), Size: r.size("size"), SHA256: r.hash("sha256", true)}
+		if r.err == nil {
+			r.fail("version", checkElement("version", d.Version))
+		}
+		if r.err != nil {
+			return nil, fmt.Errorf("deltas: %w", r.err)
+		}
+		deltas = append(deltas, d)
+	}
+	return deltas, nil
 }
 
 // reader reads the members of an object, and keeps the first error.

@@ -100,6 +100,9 @@ func (s *Staged) checkRoom() error {
 		archive = p.Fetch
 	}
 	need := binary + archive + slack
+	for _, h := range p.hops[:max(0, len(p.hops)-1)] {
+		need += h.size
+	}
 	if s.file.BackupNeedsRoom() {
 		need += old.Size()
 	}
@@ -155,7 +158,10 @@ func (s *Staged) fetchNative(ctx context.Context) error {
 	if err != nil {
 		return onDisk(err)
 	}
-	p.Artifact, err = p.c.fetchBinary(ctx, p.Spec, sp, s.file, s.check)
+	err = s.tryDeltas(ctx, sp)
+	if errors.Is(err, errNoDelta) {
+		p.Artifact, err = p.c.fetchBinary(ctx, p.Spec, sp, s.file, s.check)
+	}
 	if err != nil {
 		// Kept for the next try, unless it is what fills the disk or was found wrong.
 		if errors.Is(err, ErrNoRoom) || errors.Is(err, ErrRejected) {

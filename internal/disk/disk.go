@@ -64,6 +64,11 @@ type File interface {
 	Truncate(size int64) error
 	Sync() error
 
+	// Map is the file's content, size bytes of it, to be read only. It takes
+	// no memory of this process that the system cannot take back. Reading fails as a memory
+	// fault if the file becomes shorter. The caller calls unmap when done.
+	Map(size int64) (data []byte, unmap func() error, err error)
+
 	// Reserve asks for room for a file of size bytes, which stays as long
 	// as it is. It fails as a write would (no space, quota), and with
 	// errors.ErrUnsupported where the file system cannot say.

@@ -102,9 +102,18 @@ func (f osFile) Xattr(name string) ([]byte, error)        { return getXattr(f.Fi
 func (f osFile) SetXattr(name string, value []byte) error { return setXattr(f.File, name, value) }
 func (f osFile) TryLock() (bool, error)                   { return tryLock(f.File) }
 func (f osFile) Unlock() error                            { return unlock(f.File) }
-func (f osFile) Reserve(size int64) error                 { return reserve(f.File, size) }
-func (f osFile) Chmod(mode fs.FileMode) error             { return chmod(f.File, mode) }
-func (f osFile) Chown(uid, gid int) error                 { return chown(f.File, uid, gid) }
+func (f osFile) Map(size int64) ([]byte, func() error, error) {
+	if size == 0 {
+		return nil, func() error { return nil }, nil
+	}
+	if size < 0 || int64(int(size)) != size {
+		return nil, nil, &fs.PathError{Op: "map", Path: f.Name(), Err: errors.ErrUnsupported}
+	}
+	return mapFile(f.File, int(size))
+}
+func (f osFile) Reserve(size int64) error     { return reserve(f.File, size) }
+func (f osFile) Chmod(mode fs.FileMode) error { return chmod(f.File, mode) }
+func (f osFile) Chown(uid, gid int) error     { return chown(f.File, uid, gid) }
 
 // WriteFile makes name hold data, atomically and durably: after a crash at
 // any point it holds the old bytes or the new ones, and when WriteFile has

@@ -50,6 +50,14 @@ func syncDir(name string) error {
 	return err
 }
 
+func mapFile(f *os.File, size int) ([]byte, func() error, error) {
+	data, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, nil, &os.PathError{Op: "map", Path: f.Name(), Err: err}
+	}
+	return data, func() error { return unix.Munmap(data) }, nil
+}
+
 func chmod(f *os.File, mode fs.FileMode) error { return f.Chmod(mode) }
 
 func chown(f *os.File, uid, gid int) error { return f.Chown(uid, gid) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/windows"
 )
@@ -50,6 +51,20 @@ func rename(oldname, newname string) error {
 		return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: err}
 	}
 	return nil
+}
+
+func mapFile(f *os.File, size int) ([]byte, func() error, error) {
+	mapping, err := windows.CreateFileMapping(windows.Handle(f.Fd()), nil, windows.PAGE_READONLY, 0, 0, nil)
+	if err != nil {
+		return nil, nil, &fs.PathError{Op: "map", Path: f.Name(), Err: err}
+	}
+	defer windows.CloseHandle(mapping) // the view keeps it
+	view, err := windows.MapViewOfFile(mapping, windows.FILE_MAP_READ, 0, 0, uintptr(size))
+	if err != nil {
+		return nil, nil, &fs.PathError{Op: "map", Path: f.Name(), Err: err}
+	}
+	data := unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&view))), size)
+	return data, func() error { return windows.UnmapViewOfFile(view) }, nil
 }
 
 func syncDir(string) error { return nil }

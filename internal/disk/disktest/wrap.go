@@ -207,6 +207,11 @@ func (f *file) Close() error {
 	return err
 }
 
+func (f *file) Map(size int64) (data []byte, unmap func() error, err error) {
+	err = f.w.do(f.op("map"), func() error { data, unmap, err = f.File.Map(size); return err })
+	return data, unmap, err
+}
+
 func (f *file) Reserve(size int64) error {
 	return f.w.do(f.op("reserve"), func() error { return f.File.Reserve(size) })
 }

@@ -1,0 +1,183 @@
+package updater
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/choria-io/go-updater/internal/delta"
+	"github.com/choria-io/go-updater/internal/disk"
+	"github.com/choria-io/go-updater/store"
+)
+
+var (
+	// errDelta: a delta arrived and is of no use.
+	errDelta = errors.New("the delta does not work")
+
+	// errNoDelta: the full artifact has to be fetched.
+	errNoDelta = errors.New("no delta leads to the binary")
+)
+
+// tryDeltas makes the new binary by deltas, if that was planned. Whatever is wrong with them ends in
+// errNoDelta; what cannot get better is remembered, and not tried again for this release.
+func (s *Staged) tryDeltas(ctx context.Context, sp *spool) error {
+	p := s.Plan
+	if len(p.hops) == 0 {
+		return errNoDelta
+	}
+	for _, path := range betweenPaths(sp) {
+		if err := removed(p.c.fs, path); err != nil {
+			return err
+		}
+	}
+	err := s.fetchDeltas(ctx, sp)
+	var local *store.LocalError
+	if err == nil || ctx.Err() != nil || errors.As(err, &local) {
+		return err
+	}
+	if errors.Is(err, errDelta) || errors.Is(err, ErrRejected) {
+		p.c.rememberFailed(p.Target, p.Spec.Sha256Hash)
+	}
+	p.c.warn(fmt.Errorf("%w; fetching the full binary", err))
+	return errNoDelta
+}
+
+// fetchDeltas makes the new binary of the installed one, hop by hop. What
+// comes out of each is checked against its release before it is used.
+func (s *Staged) fetchDeltas(ctx context.Context, sp *spool) error {
+	base := s.Plan.Target
+	for i, h := range s.Plan.hops {
+		patch, err := s.fetchPatch(ctx, sp, h)
+		if err != nil {
+			return err
+		}
+		if i == len(s.Plan.hops)-1 {
+			return s.lastHop(base, patch, h)
+		}
+		next := betweenPaths(sp)[i%2]
+		defer s.Plan.c.fs.Remove(next)
+		if err := s.hop(base, next, patch, h); err != nil {
+			return err
+		}
+		base = next
+	}
+	return errors.New("no delta was planned")
+}
+
+// betweenPaths are where the binaries between two hops lie. What a crash leaves there,
+// the next update removes.
+func betweenPaths(sp *spool) [2]string { return [2]string{sp.path + ".0", sp.path + ".1"} }
+
+// fetchPatch downloads a delta and checks it against its release.
+func (s *Staged) fetchPatch(ctx context.Context, sp *spool, h hop) ([]byte, error) {
+	c, a := s.Plan.c, Artifact{File: h.delta.File, Encoding: DeltaEncoding, Size: h.delta.Size, SHA256: h.delta.SHA256}
+	folder, err := Folder(h.version, c.OperatingSystem, c.Architecture)
+	if err != nil {
+		return nil, err
+	}
+	f, err := c.fetcher()
+	if err != nil {
+		return nil, err
+	}
+	if err := sp.expect(a); err != nil {
+		return nil, &store.LocalError{Err: err}
+	}
+	var patch []byte
+	err = f.Download(ctx, store.Download{
+		Name: folder + "/" + a.File, Limit: a.Size, Spool: sp, Progress: c.progress(a.File),
+		Accept: func() error {
+			if err := sp.check(a); err != nil {
+				return err
+			}
+			r, err := sp.reader()
+			if err != nil {
+				return err
+			}
+			patch, err = io.ReadAll(r)
+			return err
+		},
+	})
+	return patch, err
+}
+
+// lastHop writes to the staged file, which all that fails leaves empty.
+func (s *Staged) lastHop(base string, patch []byte, h hop) error {
+	if err := s.file.Reset(); err != nil {
+		return &store.LocalError{Err: onDisk(err)}
+	}
+	s.Plan.c.event(StepVerify, "applying "+h.delta.File)
+	if err := s.patch(s.file, base, patch, h); err != nil {
+		return errors.Join(err, s.file.Reset())
+	}
+	if err := s.check(); err != nil {
+		return errors.Join(fmt.Errorf("%w: %w", errDelta, err), s.file.Reset())
+	}
+	return nil
+}
+
+// hop writes a binary in between.
+func (s *Staged) hop(base, next string, patch []byte, h hop) (err error) {
+	f, err := disk.CreateFresh(s.Plan.c.fs, next)
+	if err != nil {
+		return &store.LocalError{Err: onDisk(err)}
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	out := &fileSink{File: f}
+	if err := out.Reset(); err != nil {
+		return &store.LocalError{Err: onDisk(err)}
+	}
+	if err := s.patch(out, base, patch, h); err != nil {
+		return err
+	}
+	if err := out.check(h.hash); err != nil {
+		return fmt.Errorf("%w: %w", errDelta, err)
+	}
+	return nil
+}
+
+// patch applies a delta to the file base. The bytes that come out are nobody's until they are hashed.
+func (s *Staged) patch(w io.Writer, base string, patch []byte, h hop) error {
+	header, err := delta.ReadHeader(patch)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", errDelta, h.delta.File, err)
+	}
+	if hex.EncodeToString(header.OldHash[:]) != h.delta.From || hex.EncodeToString(header.NewHash[:]) != h.hash || header.NewSize != h.size {
+		return fmt.Errorf("%w: %s is for other binaries", errDelta, h.delta.File)
+	}
+	f, err := s.Plan.c.fs.Open(base)
+	if err != nil {
+		return &store.LocalError{Err: onDisk(err)}
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return &store.LocalError{Err: onDisk(err)}
+	}
+	old, unmap, err := f.Map(info.Size())
+	if err != nil {
+		return &store.LocalError{Err: onDisk(err)}
+	}
+	defer unmap()
+	out := &keepError{w: w}
+	if err := delta.Apply(out, old, patch, h.size); err != nil {
+		if out.err != nil {
+			return &store.LocalError{Err: onDisk(out.err)}
+		}
+		return fmt.Errorf("%w: %s: %w", errDelta, h.delta.File, err)
+	}
+	return nil
+}
+
+// keepError tells an error of the disk from one of the delta.
+type keepError struct {
+	w   io.Writer
+	err error
+}
+
+func (k *keepError) Write(p []byte) (int, error) {
+	n, err := k.w.Write(p)
+	k.err = err
+	return n, err
+}
