@@ -117,24 +117,17 @@ func (s *Staged) lastHop(base string, patch []byte, h hop) error {
 	return nil
 }
 
-// hop writes a binary in between.
-func (s *Staged) hop(base, next string, patch []byte, h hop) (err error) {
+// hop writes a binary in between. Its hash is checked by the next hop, whose base it is.
+func (s *Staged) hop(base, next string, patch []byte, h hop) error {
 	f, err := disk.CreateFresh(s.Plan.c.fs, next)
 	if err != nil {
 		return &store.LocalError{Err: onDisk(err)}
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	out := &fileSink{File: f}
-	if err := out.Reset(); err != nil {
-		return &store.LocalError{Err: onDisk(err)}
+	err = s.patch(f, base, patch, h)
+	if cerr := f.Close(); err == nil && cerr != nil {
+		err = &store.LocalError{Err: onDisk(cerr)}
 	}
-	if err := s.patch(out, base, patch, h); err != nil {
-		return err
-	}
-	if err := out.check(h.hash); err != nil {
-		return fmt.Errorf("%w: %w", errDelta, err)
-	}
-	return nil
+	return err
 }
 
 // patch applies a delta to the file base. The bytes that come out are nobody's until they are hashed.

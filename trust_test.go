@@ -262,6 +262,34 @@ func TestTrustWithoutState(t *testing.T) {
 	}
 }
 
+// A root that others could have planted is not believed.
+func TestPlantedRoot(t *testing.T) {
+	old, new := buildPrograms(t)
+	r := newSignedRepo(t, new)
+	for _, role := range []string{"root", "timestamp", "snapshot", "targets"} {
+		r.tuf.Trust(role, 1, tuftest.Key("evil"))
+	}
+	r.tuf.Signed["root"]["version"] = 8
+	r.tuf.PublishRoot()
+	r.sign(new, nil)
+	for mode, want := range map[os.FileMode]error{0o777: ErrUntrusted, 0o700: nil} {
+		target := install(t, old)
+		folder := filepath.Join(filepath.Dir(target), ".tool.updater", "metadata")
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, "root.json"), r.tuf.Files["9.root.json"], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(folder, mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.apply(target); !errors.Is(err, want) {
+			t.Errorf("mode %v: %v, want %v", mode, err, want)
+		}
+	}
+}
+
 // Files planted in the metadata folder are never followed and never hang.
 func TestPlantedMetadata(t *testing.T) {
 	old, new := buildPrograms(t)

@@ -152,7 +152,14 @@ func TestMutations(t *testing.T) {
 		}},
 		"snapshot hash wrong":   {tuf.ErrMalformed, func(r *tuftest.Repo) { timestampSays(r, "hashes", object{"sha256": tuftest.Hash(nil)}) }},
 		"snapshot length wrong": {tuf.ErrMalformed, func(r *tuftest.Repo) { timestampSays(r, "length", 100000) }},
-		"no snapshot named":     {tuf.ErrMalformed, func(r *tuftest.Repo) { r.Signed["timestamp"]["meta"] = object{}; r.PublishTimestamp() }},
+		"snapshot of another version": {tuf.ErrMalformed, func(r *tuftest.Repo) {
+			old := r.Files["2.snapshot.json"]
+			r.Publish("targets")
+			r.Files["3.snapshot.json"] = old
+			r.Signed["timestamp"]["meta"] = object{"snapshot.json": object{"version": 3}} // no hash
+			r.PublishTimestamp()
+		}},
+		"no snapshot named": {tuf.ErrMalformed, func(r *tuftest.Repo) { r.Signed["timestamp"]["meta"] = object{}; r.PublishTimestamp() }},
 
 		"threshold 0":        {tuf.ErrMalformed, func(r *tuftest.Repo) { roleOf(r, "targets")["threshold"] = 0; r.PublishRoot() }},
 		"threshold negative": {tuf.ErrMalformed, func(r *tuftest.Repo) { roleOf(r, "targets")["threshold"] = -1; r.PublishRoot() }},
