@@ -1,6 +1,7 @@
 package updater
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log"
@@ -63,6 +64,9 @@ type Config struct {
 	allowDowngrade bool
 	trustRoot      []byte
 	product        string
+
+	// askKeys is set by TrustRoot alone, so that programs without one do not link what is behind it.
+	askKeys func(*Config, context.Context, string) (*trusted, error)
 
 	now        func() time.Time
 	legacy     bool // through the doors of v0.1.0: warn where the new ones refuse

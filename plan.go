@@ -210,7 +210,7 @@ func (c *Config) askForSpec(ctx context.Context) (*Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	signed, err := c.trust(ctx, folder)
+	signed, err := c.signed(ctx, folder)
 	if err != nil {
 		return nil, err
 	}

@@ -114,7 +114,11 @@ func TestDeltaChain(t *testing.T) {
 		t.Fatalf("%+v, %v", plan, err)
 	}
 	r.fetched()
-	if _, err := ApplyContext(context.Background(), r.options(target, OnEvent(func(e Event) { if e.Err != nil { t.Log(e.Err) } }))...); err != nil || !bytes.Equal(read(t, target), v3) {
+	if _, err := ApplyContext(context.Background(), r.options(target, OnEvent(func(e Event) {
+		if e.Err != nil {
+			t.Log(e.Err)
+		}
+	}))...); err != nil || !bytes.Equal(read(t, target), v3) {
 		t.Fatal(err)
 	}
 	if got := fmt.Sprint(r.fetched()); got != "[from-1.2.1.delta from-1.2.2.delta]" {

@@ -26,7 +26,7 @@ func TrustRoot(root []byte) Option {
 		if len(root) == 0 {
 			return errors.New("the trust root is empty; embed the root metadata that `update-repo init` writes")
 		}
-		c.trustRoot = root
+		c.trustRoot, c.askKeys = root, (*Config).trust
 		return nil
 	}
 }
@@ -65,15 +65,19 @@ type trusted struct {
 	hash string // its sha256
 }
 
+// signed is what the repository's keys say about a release; without a trust root it is
+// nil, which accepts everything.
+func (c *Config) signed(ctx context.Context, folder string) (*trusted, error) {
+	if c.askKeys == nil {
+		return nil, nil
+	}
+	return c.askKeys(c, ctx, folder)
+}
+
 // trust finds out what the repository's keys say about a release. Each repository is
 // asked in turn until one has current metadata; one that is in the middle of a publish is
 // asked twice.
-//
-// Without a trust root it is nil, which accepts everything.
 func (c *Config) trust(ctx context.Context, folder string) (*trusted, error) {
-	if c.trustRoot == nil {
-		return nil, nil
-	}
 	target, err := resolve(c.TargetFile)
 	if err != nil {
 		return nil, err

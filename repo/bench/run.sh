@@ -51,14 +51,12 @@ export CGO_ENABLED=0
 go build -trimpath -ldflags "-s -w" -o "$work/with" ./examples/quickstart/program
 echo "import cost: $(($(wc -c <"$work/with") - $(wc -c <"$work/without"))) bytes"
 
-# What trust costs: the same program with the one function that asks the keys left empty, so that the
-# linker drops what is behind it.
-awk '/^func \(c \*Config\) lookUp\(/ { print; print "\treturn nil, nil"; skip = 1; next }
-	skip && /^}/ { skip = 0 }
-	!skip' trust.go >"$work/trust.go"
-echo "{\"Replace\":{\"$top/trust.go\":\"$work/trust.go\"}}" >"$work/overlay.json"
-go build -overlay "$work/overlay.json" -trimpath -ldflags "-s -w" -o "$work/untrusting" ./examples/quickstart/program
-echo "of which trust: $(($(wc -c <"$work/with") - $(wc -c <"$work/untrusting"))) bytes"
+# What trust costs: the same program without its option TrustRoot, which alone links what is behind it.
+mkdir "$work/untrusting"
+grep -v -e 'TrustRoot' -e 'go:embed' -e '_ "embed"' -e '^var trustRoot' examples/quickstart/program/main.go >"$work/untrusting/main.go"
+echo "{\"Replace\":{\"$top/examples/quickstart/program/main.go\":\"$work/untrusting/main.go\"}}" >"$work/overlay.json"
+go build -overlay "$work/overlay.json" -trimpath -ldflags "-s -w" -o "$work/without-trust" ./examples/quickstart/program
+echo "of which trust: $(($(wc -c <"$work/with") - $(wc -c <"$work/without-trust"))) bytes"
 
 echo "metadata of a check:"
 go run ./repo/bench/metadata 1000 10
