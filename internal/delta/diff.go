@@ -84,12 +84,15 @@ var gains = [...]int{4, 8}
 // farCost is what it costs to copy from elsewhere, in bytes.
 const farCost = 24
 
+// The same for files that are data. Text likes long matches: its letters are cheap to insert.
+var dataCosts = [...]struct{ gain, far int }{{8, 8}, {16, 28}, {32, 28}}
+
 // generic takes the files as data.
 func (d *differ) generic() {
 	e := &encoding{old: d.old, fresh: d.fresh, plan: &plan{}}
 	m := newMatcher(d.old, 0)
-	for _, far := range [...]int{3, 8} {
-		m.gain, m.far = 8, far
+	for _, costs := range dataCosts {
+		m.gain, m.far = costs.gain, costs.far
 		d.try(e, m.stretches(d.fresh))
 	}
 	if len(d.tries) == 0 {
