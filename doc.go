@@ -6,6 +6,7 @@
 //		updater.SourceRepo("https://repo.example.net/updater"),
 //		updater.Version("1.2.3"),
 //		updater.CurrentVersion(version),
+//		updater.TrustRoot(trustRoot), // what `update-repo init` wrote
 //	)
 //
 // That is the whole of it: the running program is replaced by version 1.2.3 for its own os and
@@ -24,8 +25,12 @@
 // reports progress. [Rollback] brings the previous binary back, and [Inspect] tells what
 // is installed.
 //
-// With [PublicKey] only releases signed by that key are installed. Without, a
-// release is believed if its checksum is right, and a warning says so.
+// With [TrustRoot] only what the keys of the repository stand behind is installed, and
+// nothing that is older than this machine has seen. [PublicKey] is a small mode of one key that never expires. Without
+// either, a release is believed if its checksum is right, and a warning says so.
+//
+// Where the repository has a delta from the installed binary, or a chain of them, that is
+// fewer bytes than the full one, it is fetched; whatever is wrong with it, the full one is.
 //
 // [Apply], [FetchSpec], [RollbackError], [Config], [Spec] and [Downloader] are those of v0.1.0
 // of this package; programs written for it work unchanged.
