@@ -58,22 +58,29 @@ func newSuite(t *testing.T) *suite {
 		t.Fatal(err)
 	}
 	s.run(0, "init", root)
-	if s.requests != nil {
-		t.Errorf("init asks %v", s.requests)
-	}
+	s.asked()
 	return s
+}
+
+// locked does what the server must not see half done.
+func (s *suite) locked(do func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	do()
 }
 
 // target lists and serves a file under its hash.
 func (s *suite) target(name, content string) {
-	s.repo.Target("targets", name, []byte(content), nil)
-	s.repo.Publish("targets")
-	s.targets["/targets/"+path.Join(path.Dir(name), tuftest.Hash([]byte(content))+"."+path.Base(name))] = content
+	s.locked(func() {
+		s.repo.Target("targets", name, []byte(content), nil)
+		s.repo.Publish("targets")
+		s.targets["/targets/"+path.Join(path.Dir(name), tuftest.Hash([]byte(content))+"."+path.Base(name))] = content
+	})
 }
 
 func (s *suite) run(want int, args ...string) {
 	s.t.Helper()
-	s.requests = nil
+	s.locked(func() { s.requests = nil })
 	cmd := exec.Command(s.program, append([]string{"--metadata-dir", s.metadata}, args...)...)
 	cmd.Env = append(os.Environ(), s.env()...)
 	out, err := cmd.CombinedOutput()
@@ -101,9 +108,11 @@ func (s *suite) download(want int, names ...string) {
 
 func (s *suite) asked(want ...string) {
 	s.t.Helper()
-	if !slices.Equal(s.requests, want) {
-		s.t.Errorf("asked %v, want %v", s.requests, want)
-	}
+	s.locked(func() {
+		if !slices.Equal(s.requests, want) {
+			s.t.Errorf("asked %v, want %v", s.requests, want)
+		}
+	})
 }
 
 func TestProtocol(t *testing.T) {
@@ -125,9 +134,11 @@ func TestProtocol(t *testing.T) {
 	s.target("dir/a file?", "one")
 	s.target("other", "two")
 	s.download(0, "dir/a file?", "other")
-	if last := s.requests[len(s.requests)-2]; last != "/targets/dir/"+tuftest.Hash([]byte("one"))+".a%20file%3F" {
-		t.Errorf("asked %s", last)
-	}
+	s.locked(func() {
+		if last := s.requests[len(s.requests)-2]; last != "/targets/dir/"+tuftest.Hash([]byte("one"))+".a%20file%3F" {
+			t.Errorf("asked %s", last)
+		}
+	})
 	got, err := os.ReadFile(filepath.Join(s.dir, "dir%2Fa%20file%3F"))
 	if err != nil || string(got) != "one" {
 		t.Errorf("%q, %v", got, err)
@@ -136,7 +147,7 @@ func TestProtocol(t *testing.T) {
 	s.asked("/metadata/2.root.json", "/metadata/timestamp.json")
 
 	s.target("dir/a file?", "one, changed")
-	s.targets["/targets/dir/"+tuftest.Hash([]byte("one, changed"))+".a file?"] = "evil"
+	s.locked(func() { s.targets["/targets/dir/"+tuftest.Hash([]byte("one, changed"))+".a file?"] = "evil" })
 	s.download(1, "dir/a file?", "other")
 	if got, _ := os.ReadFile(filepath.Join(s.dir, "dir%2Fa%20file%3F")); string(got) != "one" {
 		t.Errorf("the file is %q", got)
