@@ -11,7 +11,7 @@ const module = "github.com/choria-io/go-updater"
 
 // What a package of ours may import of ours, and why so little.
 var rules = map[string][]string{
-	"":                             {"store", "internal/delta", "internal/disk", "internal/exe", "internal/managed", "internal/strictjson", "internal/swap", "internal/tuf"},
+	"":                             {"store", "internal/delta", "internal/disk", "internal/exe", "internal/managed", "internal/strictjson", "internal/swap", "internal/tuf", "internal/version"},
 	"/store":                       {"internal/disk"}, // Put is durable as the swap is
 	"/internal/delta":              nil,
 	"/internal/disk":               nil,
@@ -19,6 +19,7 @@ var rules = map[string][]string{
 	"/internal/exe":                nil,
 	"/internal/managed":            nil,
 	"/internal/strictjson":         nil,
+	"/internal/version":            nil,
 	"/internal/tuf":                {"internal/strictjson"}, // what is signed is parsed once, strictly
 	"/internal/tuf/conformance":    {"internal/tuf"},
 	"/internal/tuf/tuftest":        nil,

@@ -433,22 +433,6 @@ func TestTrustWithCustomDownloader(t *testing.T) {
 	}
 }
 
-func TestOlder(t *testing.T) {
-	order := []string{"0.9", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "v1.0.0", "1.0.1", "1.0.10", "1.2", "1.10", "2.0.0.20221201", "2.0.0.20221202", "10"}
-	for i, a := range order {
-		for j, b := range order {
-			if got := older(a, b); got != (i < j) {
-				t.Errorf("older(%s, %s) = %v", a, b, got)
-			}
-		}
-	}
-	for _, pair := range [][2]string{{"1.0", "1.0.0"}, {"1.0.0+a", "1.0.0+b"}, {"nightly", "1.0"}, {"1.0", "nightly"}, {"", "1.0"}, {"1.0", ""}, {"1..0", "2"}, {"01", "1"}} {
-		if older(pair[0], pair[1]) {
-			t.Errorf("%q is older than %q", pair[0], pair[1])
-		}
-	}
-}
-
 // The version that state.json names counts where the program names none.
 func TestOlderThanInstalled(t *testing.T) {
 	old, new := buildPrograms(t)
