@@ -32,6 +32,7 @@ type Addition struct {
 	Uncompressed bool               // store the binary as it is as well
 	Force        bool               // replace other bytes, accept any file and platform
 	Key          ed25519.PrivateKey // signs the release if not nil
+	Deltas       Deltas             // made to it, if it is not there already
 
 	// Progress, if not nil, is called while file is being written, with how
 	// many of the binary's bytes are encoded. It should return soon.
@@ -157,6 +158,9 @@ func (r *Repo) replace(ctx context.Context, folder string, a Addition, f *os.Fil
 	if err := r.putArtifacts(ctx, folder, a, f, spec); err != nil {
 		return nil, err
 	}
+	if err := r.addDeltas(ctx, a, f, spec); err != nil {
+		return nil, err
+	}
 	if a.Key != nil {
 		spec.Signature = signature(spec, a)
 	}
@@ -179,6 +183,9 @@ func named(spec *updater.Spec) map[string]bool {
 		files[spec.BinaryPath] = true
 		for _, a := range spec.Artifacts {
 			files[a.File] = true
+		}
+		for _, d := range spec.Deltas {
+			files[d.File] = true
 		}
 	}
 	return files

@@ -67,10 +67,27 @@ func (r *Repo) measureAll(ctx context.Context, folder string, spec *updater.Spec
 		changed = changed || a.Size == 0 || a.SHA256 == "" || spec.Size == 0
 		a.Size, a.SHA256, spec.Size = m.size, m.sha256, max(spec.Size, m.decoded)
 	}
+	for _, d := range spec.Deltas {
+		if err := r.checkDelta(ctx, folder+"/"+d.File, d); err != nil {
+			return false, fmt.Errorf("%s: %w", d.File, err)
+		}
+	}
 	if spec.Size == 0 {
 		return false, errors.New("none of its artifacts can be decoded")
 	}
 	return changed, nil
+}
+
+// checkDelta compares the file of a delta with what release.json says of it.
+func (r *Repo) checkDelta(ctx context.Context, name string, d updater.Delta) error {
+	data, err := r.read(ctx, name, d.Size)
+	if err != nil {
+		return err
+	}
+	if (fileOf(data) != File{d.Size, d.SHA256}) {
+		return errors.New("it is not the file that release.json describes")
+	}
+	return nil
 }
 
 type measured struct {
@@ -129,7 +146,7 @@ func decoder(r io.Reader, encoding string) (io.ReadCloser, error) {
 	return nil, nil
 }
 
-// amend writes size and artifacts into a release.json and leaves everything else in it.
+// amend writes size, artifacts and deltas into a release.json and leaves everything else in it.
 func amend(data []byte, spec *updater.Spec) ([]byte, error) {
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(data, &object); err != nil {
@@ -141,6 +158,12 @@ func amend(data []byte, spec *updater.Spec) ([]byte, error) {
 	}
 	if object["artifacts"], err = json.Marshal(spec.Artifacts); err != nil {
 		return nil, err
+	}
+	delete(object, "deltas")
+	if len(spec.Deltas) > 0 {
+		if object["deltas"], err = json.Marshal(spec.Deltas); err != nil {
+			return nil, err
+		}
 	}
 	data, err = json.MarshalIndent(object, "", "  ")
 	return append(data, '\n'), err

@@ -5,6 +5,7 @@
 //
 //	VERSION/OS/ARCH/NAME.bz2
 //	VERSION/OS/ARCH/NAME.zst
+//	VERSION/OS/ARCH/NAME.FROM.delta
 //	VERSION/OS/ARCH/release.json   written last, it makes the release visible
 package repo
 
@@ -97,15 +98,7 @@ func (r *Repo) Remove(ctx context.Context, version, goos, arch string) (int, err
 	if err := t.withdraw(ctx, folder); err != nil {
 		return 0, err
 	}
-	if err := r.store.Delete(ctx, folder+"/"+specName); err != nil {
-		return 0, err
-	}
-	for _, e := range entries {
-		if err := r.store.Delete(ctx, e.Name); err != nil {
-			return 0, err
-		}
-	}
-	return len(entries), nil
+	return len(entries), r.deleteRelease(ctx, Release{Version: version, OS: goos, Arch: arch})
 }
 
 // putSpec writes release.json and returns its bytes.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -132,9 +133,8 @@ func (r *Repo) filesOf(ctx context.Context, folder string) ([]string, error) {
 	spec, err := r.spec(ctx, folder+"/"+specName)
 	switch {
 	case err == nil:
-		names = append(names, folder+"/"+spec.BinaryPath)
-		for _, a := range spec.Artifacts {
-			names = append(names, folder+"/"+a.File)
+		for file := range named(spec) {
+			names = append(names, folder+"/"+file)
 		}
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, updater.ErrRejected):
 		return nil, err
@@ -183,7 +183,7 @@ func signedFiles(product string, release *Release, data []byte) (map[string]*met
 	files := map[string]*metadata.TargetFiles{
 		folder + "/" + specName: {Length: int64(len(data)), Hashes: sha256Of(data), Custom: &raw},
 	}
-	for _, a := range release.Spec.Artifacts {
+	for _, a := range append(slices.Clone(release.Spec.Artifacts), deltaFiles(release.Spec)...) {
 		var sum metadata.HexBytes
 		if err := sum.UnmarshalJSON([]byte(`"` + a.SHA256 + `"`)); err != nil || len(sum) != 32 {
 			return nil, fmt.Errorf("%s: %s has no sha256", release, a.File)
@@ -191,4 +191,12 @@ func signedFiles(product string, release *Release, data []byte) (map[string]*met
 		files[folder+"/"+a.File] = &metadata.TargetFiles{Length: a.Size, Hashes: metadata.Hashes{"sha256": sum}}
 	}
 	return files, nil
+}
+
+// deltaFiles are the files of a release's deltas.
+func deltaFiles(spec *updater.Spec) (list []updater.Artifact) {
+	for _, d := range spec.Deltas {
+		list = append(list, updater.Artifact{File: d.File, Encoding: updater.DeltaEncoding, Size: d.Size, SHA256: d.SHA256})
+	}
+	return list
 }
