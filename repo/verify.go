@@ -8,15 +8,14 @@ import (
 	"log"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	updater "github.com/choria-io/go-updater"
 )
 
 // Verify fetches every artifact of a release from location with the client
-// that programs embed, and so re-hashes and decodes it. It returns one error
-// for each artifact that is not as release.json says.
+// that programs embed, and so re-hashes and decodes it; deltas are applied to their bases, as far as those are there (see
+// [Repo.Baseless]). It returns one error for each file that is not as release.json says.
 //
 // key may be nil; with it, the release's signature is checked, and opts may hold a trust root. What [Repo.Unnamed] returns
 // is no damage.
@@ -26,33 +25,41 @@ func Verify(ctx context.Context, location string, r Release, key []byte, opts ..
 		return err
 	}
 	defer os.RemoveAll(folder)
-	d := &updater.HTTPDownloader{}
-	spec, err := updater.FetchSpec(append([]updater.Option{
-		updater.SourceRepo(location), updater.Version(r.Version), updater.OS(r.OS), updater.Arch(r.Arch),
-		updater.TargetFile(filepath.Join(folder, "binary")), updater.PublicKey(key),
-		updater.DownloadMethod(d), updater.Attempts(1), updater.Logger(log.New(io.Discard, "", 0))}, opts...)...)
+	v := &verifier{location: location, key: key, opts: opts, binary: filepath.Join(folder, "binary")}
+	spec, d, err := v.spec(r)
 	if err != nil {
 		return err
 	}
 	var failures []error
-	artifacts := spec.Artifacts
-	if !slices.ContainsFunc(artifacts, func(a updater.Artifact) bool { return a.File == spec.BinaryPath }) {
-		artifacts = append(artifacts, updater.Artifact{File: spec.BinaryPath, Encoding: updater.Bzip2})
-	}
-	for _, a := range artifacts {
+	for _, a := range decodable(spec) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if a.Encoding != updater.Zstd && a.Encoding != updater.Bzip2 && a.Encoding != updater.None {
-			continue // of a later version
-		}
 		one := *spec
 		one.BinaryPath, one.Artifacts = a.File, []updater.Artifact{a}
-		if err := d.FetchBinary(&one, filepath.Join(folder, "binary")); err != nil {
+		if err := d.FetchBinary(&one, v.binary); err != nil {
 			failures = append(failures, fmt.Errorf("%s: %s: %w", r, a.File, err))
 		}
 	}
-	return errors.Join(failures...)
+	return errors.Join(append(failures, v.deltas(ctx, r, spec)...)...)
+}
+
+// verifier sees a repository as a client does.
+type verifier struct {
+	location string
+	key      []byte
+	opts     []updater.Option
+	binary   string // where what is fetched is put
+}
+
+// spec fetches a release.json, and returns what fetches the binary.
+func (v *verifier) spec(r Release) (*updater.Spec, *updater.HTTPDownloader, error) {
+	d := &updater.HTTPDownloader{}
+	spec, err := updater.FetchSpec(append([]updater.Option{
+		updater.SourceRepo(v.location), updater.Version(r.Version), updater.OS(r.OS), updater.Arch(r.Arch),
+		updater.TargetFile(v.binary), updater.PublicKey(v.key),
+		updater.DownloadMethod(d), updater.Attempts(1), updater.Logger(log.New(io.Discard, "", 0))}, v.opts...)...)
+	return spec, d, err
 }
 
 // Unnamed returns the files in folders of releases that no client ever

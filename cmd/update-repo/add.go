@@ -28,6 +28,10 @@ func addCommand() *cobra.Command {
 			"  update-repo add build/*/choria --version 1.2.3 --repo /srv/repo",
 		Args: needArgs(1, anyNumber, "the file to publish"),
 		RunE: func(c *cobra.Command, files []string) error {
+			if err := checkDeltas(a.Deltas); err != nil {
+				return err
+			}
+			a.Deltas.Note = noteTo(c)
 			todo, err := additions(files, p, a)
 			if err != nil {
 				return err
@@ -63,6 +67,7 @@ func addCommand() *cobra.Command {
 	k.flags(c)
 	repoFlag(c, &folder)
 	jsonFlag(c, &asJSON)
+	deltasFlag(c, &a.Deltas)
 	c.Flags().BoolVar(&a.Force, "force", false, "replace what is there, and accept any file and platform")
 	c.Flags().BoolVar(&a.Uncompressed, "uncompressed", false, "additionally store the file uncompressed")
 	c.Flags().StringVar(&a.Zst, "zst", "", "use this zstd archive of the binary instead of making one")
@@ -73,6 +78,9 @@ func addCommand() *cobra.Command {
 func printArtifacts(c *cobra.Command, r *repo.Release) {
 	for _, artifact := range r.Spec.Artifacts {
 		fmt.Fprintf(c.OutOrStdout(), "%s/%s/%s/%s\t%d bytes\n", r.Version, r.OS, r.Arch, artifact.File, artifact.Size)
+	}
+	for _, d := range r.Spec.Deltas {
+		fmt.Fprintf(c.OutOrStdout(), "%s/%s/%s/%s\t%d bytes, from %s\n", r.Version, r.OS, r.Arch, d.File, d.Size, d.Version)
 	}
 }
 

@@ -100,7 +100,8 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(addCommand(), listCommand(), verifyCommand(), removeCommand(), serveCommand(),
+	root.AddCommand(addCommand(), listCommand(), verifyCommand(), removeCommand(), pruneCommand(), deltasCommand(),
+		diffCommand(), patchCommand(), serveCommand(),
 		initCommand(), keyCommand(), rotateCommand(), thresholdCommand(), signCommand(), timestampCommand(), keygenCommand(),
 		applyCommand(), rollbackCommand(), statusCommand(), manCommand())
 	return root

@@ -21,6 +21,8 @@ func publisherHint(err error) string {
 		return "check --os and --arch, or publish it anyway with --force"
 	case errors.Is(err, repo.ErrChanged):
 		return "publish it again when its build is done"
+	case errors.Is(err, repo.ErrFileExists):
+		return "choose another name, or replace it with --force"
 	case errors.Is(err, errDamaged):
 		return "publish the damaged releases again with --force, or remove them"
 	case errors.Is(err, errKeyExists):

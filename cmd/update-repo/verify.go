@@ -16,6 +16,7 @@ var errDamaged = errors.New("the repository is damaged")
 type verification struct {
 	Releases []repo.Release `json:"releases"` // with an error where one is damaged
 	Unnamed  []string       `json:"unnamed"`  // files that no release.json names
+	Baseless []string       `json:"baseless"` // deltas whose base no release has any more
 	Trust    *repo.Audit    `json:"trust,omitempty"`
 }
 
@@ -27,7 +28,8 @@ func verifyCommand() *cobra.Command {
 		Use: "verify", Short: "Fetch, hash and decode every artifact, as clients do", Args: noArgs,
 		Long: "Fetch, hash and decode every artifact, as clients do. A file that is missing or\n" +
 			"other than release.json says is damage (exit code 4). A file in a release's folder that\n" +
-			"release.json does not name is a warning: no client fetches it.\n\n" +
+			"release.json does not name is a warning: no client fetches it. Each delta is applied to its base;\n" +
+			"where no release has that any more, it is a warning, too.\n\n" +
 			"A signed repository is walked as programs do that start from any of its roots, and\n" +
 			"each release is fetched with its trust root.",
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -47,6 +49,9 @@ func verifyCommand() *cobra.Command {
 				return err
 			}
 			if v.Unnamed, err = r.Unnamed(c.Context()); err != nil {
+				return err
+			}
+			if v.Baseless, err = r.Baseless(c.Context()); err != nil {
 				return err
 			}
 			if len(v.Releases)+len(v.Unnamed) == 0 {
@@ -74,6 +79,9 @@ func verifyCommand() *cobra.Command {
 			}
 			for _, file := range v.Unnamed {
 				fmt.Fprintf(c.ErrOrStderr(), "warning: no release.json names %s\n", file)
+			}
+			for _, file := range v.Baseless {
+				fmt.Fprintf(c.ErrOrStderr(), "warning: no release has the base of %s; update-repo deltas drops it\n", file)
 			}
 			if asJSON {
 				err = printJSON(c.OutOrStdout(), v)
