@@ -97,15 +97,15 @@ func (t *transaction) baseless(ctx context.Context, p *Pruned, kept []Release) (
 		if kept[i].Spec == nil {
 			continue
 		}
-		w, _, err := t.openRewrite(ctx, &kept[i])
+		w, unfinished, err := t.openRewrite(ctx, &kept[i])
 		if err != nil {
 			return nil, err
 		}
 		if w == nil {
 			continue // nobody published it
 		}
-		if w.dropBaseless(hashes); len(w.gone) > 0 {
-			p.Deltas = append(p.Deltas, DeltaChange{Release: &kept[i], Dropped: len(w.gone)})
+		if w.dropBaseless(hashes); len(w.gone) > 0 || unfinished {
+			p.Deltas = append(p.Deltas, DeltaChange{Release: &kept[i], Dropped: len(w.dropped())})
 			rewrites = append(rewrites, w)
 		}
 	}

@@ -76,7 +76,14 @@ func (t *transaction) redelta(ctx context.Context, release *Release, hashes map[
 	w.dropBaseless(hashes)
 	m := deltaMaker{
 		repo: t.repo, to: release, name: archiveName(release.Spec), want: u.Deltas, progress: u.Progress,
-		fresh: func() ([]byte, error) { return t.repo.binary(ctx, release) },
+		fresh: func() ([]byte, error) {
+			if release.Spec.Size == 0 { // v0.1.0 wrote none, and neither those of its archives
+				if _, err := t.repo.measureAll(ctx, w.folder, release.Spec); err != nil {
+					return nil, err
+				}
+			}
+			return t.repo.binary(ctx, release)
+		},
 	}
 	if change.Made, err = m.make(ctx); err != nil {
 		return change, nil, fmt.Errorf("%s: %w", release, err)
