@@ -264,8 +264,8 @@ func TestClientTakesDeltas(t *testing.T) {
 			updater.SourceRepo(dir), updater.TargetFile(target), updater.Version(version), updater.OS("linux"), updater.Arch("amd64"),
 			updater.TrustRoot(root), updater.AllowContainer(), updater.AllowManaged(), updater.Attempts(1), updater.Logger(log.New(io.Discard, "", 0)),
 			updater.OnEvent(func(e updater.Event) {
-				if strings.Contains(fmt.Sprint(e), ".zst") {
-					fetched = append(fetched, fmt.Sprint(e))
+				if e.Step == updater.StepWarning || strings.HasSuffix(e.File, ".zst") {
+					fetched = append(fetched, e.File+e.Message)
 				}
 			}),
 		}

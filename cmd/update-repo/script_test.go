@@ -21,7 +21,8 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs main as users do, see testdata/script. Beside testscript's own
 // commands there are `exit CODE COMMAND...`, `flip FILE`, `read VARIABLE FILE` and
-// `busy TARGET REPOSITORY`, and $BIN has programs: 1, 2, amd64, arm64, darwin and program.exe.
+// `busy TARGET REPOSITORY`, and $BIN has programs: 1, 2, amd64, arm64, darwin and program.exe, and amd64-2 and amd64-3, later
+// versions of amd64; dwarf is amd64 with what debuggers need.
 func TestScripts(t *testing.T) {
 	bin := programs(t)
 	testscript.Run(t, testscript.Params{
@@ -51,11 +52,24 @@ func programs(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
+	for name, body := range map[string]string{"amd64-2": "println(1, 2)", "amd64-3": "println(1, 2, 3)"} {
+		if err := os.WriteFile(filepath.Join(dir, name+".go"), []byte("package main\n\nfunc main() { "+body+" }\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, platform := range map[string]string{
+		"amd64-2": "linux/amd64", "amd64-3": "linux/amd64", "dwarf": "linux/amd64",
 		"amd64": "linux/amd64", "arm64": "linux/arm64", "program.exe": "windows/amd64", "darwin": "darwin/arm64",
 	} {
 		goos, goarch, _ := strings.Cut(platform, "/")
-		cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", filepath.Join(dir, name), filepath.Join(dir, "main.go"))
+		source, flags := filepath.Join(dir, name+".go"), "-s -w"
+		if _, err := os.Stat(source); err != nil {
+			source = filepath.Join(dir, "main.go")
+		}
+		if name == "dwarf" {
+			flags = ""
+		}
+		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", flags, "-o", filepath.Join(dir, name), source)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GO111MODULE=off", "GOOS="+goos, "GOARCH="+goarch)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("building a program for %s: %v\n%s", platform, err, out)
