@@ -178,6 +178,15 @@ func checkClean(t *testing.T, what, target string) {
 	}
 }
 
+// errnos are what operations fail with. Applying deltas twice for each failure and rerun takes
+// its time, and what comes before and after is the other updates'.
+func (s scenario) errnos() []syscall.Errno {
+	if s.action == "update by deltas" {
+		return []syscall.Errno{syscall.EIO}
+	}
+	return []syscall.Errno{syscall.ENOSPC, syscall.EIO, syscall.EACCES}
+}
+
 // TestFaultErrors fails each operation in turn, alone and with all later ones.
 func TestFaultErrors(t *testing.T) {
 	url := faultRepo(t)
