@@ -53,9 +53,6 @@ func (c *Client) Product() string { return c.root.product }
 // ConsistentSnapshot tells whether the root asks for file names with versions and hashes.
 func (c *Client) ConsistentSnapshot() bool { return c.root.consistent }
 
-// Expires is when the timestamp of the last Refresh expires.
-func (c *Client) Expires() time.Time { return c.timestamp.expires }
-
 // Refresh brings the metadata of the four top-level roles up to date.
 //
 // Errors: ErrUntrusted, ErrRollback, ErrMalformed, [*ExpiredError], and those of Env.
