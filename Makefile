@@ -17,7 +17,7 @@ RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 quickstart:
 	@sh examples/quickstart/run.sh
 
-test: vet tidy unit quickstart fault fuzz staticcheck
+test: vet tidy staticcheck unit quickstart fault fuzz
 
 vet:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt"; exit 1; }

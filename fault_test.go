@@ -192,7 +192,7 @@ func TestFaultErrors(t *testing.T) {
 	url := faultRepo(t)
 	each(t, func(t *testing.T, s scenario) {
 		points, most := 0, 0
-		for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EIO, syscall.EACCES} {
+		for _, errno := range s.errnos() {
 			for _, rest := range []bool{false, true} {
 				n := everyOp(func(at int) bool { return s.failAt(t, url, at, errno, rest) })
 				points += n
