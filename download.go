@@ -81,14 +81,16 @@ func (h *HTTPDownloader) FetchBinary(spec *Spec, target string) (err error) {
 }
 
 func (c *Config) fetcherOf(readers ...store.Reader) *store.Fetcher {
-	f := &store.Fetcher{Readers: readers, Attempts: c.attempts, Notify: func(n store.Notice) {
-		next := n.Next
-		if n.Wait > 0 {
-			next = fmt.Sprintf("%s in %.1fs", next, n.Wait.Seconds())
-		}
-		c.warn(fmt.Errorf("%w; %s", n.Err, next))
-	}}
-	return f
+	return &store.Fetcher{Readers: readers, Attempts: c.attempts, Notify: c.notice}
+}
+
+// notice warns of a failure that is not the last word.
+func (c *Config) notice(n store.Notice) {
+	next := n.Next
+	if n.Wait > 0 {
+		next = fmt.Sprintf("%s in %.1fs", next, n.Wait.Seconds())
+	}
+	c.warn(fmt.Errorf("%w; %s", n.Err, next))
 }
 
 // fetcher fetches from the first repository that has a file right.

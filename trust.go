@@ -8,7 +8,6 @@ import (
 
 	"github.com/choria-io/go-updater/internal/strictjson"
 	"github.com/choria-io/go-updater/internal/tuf"
-	"github.com/choria-io/go-updater/store"
 )
 
 // TrustRoot has only releases installed that the keys of a TUF repository stand behind. root is
@@ -86,22 +85,21 @@ func (c *Config) trust(ctx context.Context, folder string) (*trusted, error) {
 	if err != nil {
 		return nil, err
 	}
-	state := c.openTrustState(target)
+	state := c.openTrustState(ctx, target)
 	defer state.close()
 	var failures []error
 	for _, reader := range readers {
-		var err error
-		for _, noCache := range []bool{false, true} {
-			var t *trusted
-			if t, err = c.lookUp(ctx, state, reader, folder, noCache); err == nil {
-				return t, nil
-			}
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			if !mendable(err) {
-				break
-			}
+		state.from, state.noCache = c.fetcherOf(reader), false
+		t, err := c.lookUp(state, folder)
+		if mendable(err) {
+			state.noCache = true
+			t, err = c.lookUp(state, folder)
+		}
+		if err == nil {
+			return t, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
 		failures = append(failures, fmt.Errorf("%s: %w", reader, err))
 	}
@@ -114,9 +112,9 @@ func mendable(err error) bool {
 		errors.Is(err, tuf.ErrUntrusted) || errors.Is(err, fs.ErrNotExist)
 }
 
-func (c *Config) lookUp(ctx context.Context, state *trustState, reader store.Reader, folder string, noCache bool) (*trusted, error) {
-	env := &trustEnv{trustState: state, ctx: ctx, fetcher: c.fetcherOf(reader), noCache: noCache}
-	client, err := tuf.New(env, c.trustRoot)
+// lookUp asks the repository that state names.
+func (c *Config) lookUp(state *trustState, folder string) (*trusted, error) {
+	client, err := tuf.New(state, c.trustRoot)
 	if err != nil {
 		return nil, err
 	}

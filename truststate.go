@@ -25,6 +25,11 @@ type trustState struct {
 	memory map[string][]byte
 	clock  time.Time // the machine's
 	floor  time.Time // the latest time that is certain to be past
+
+	// The repository that is asked, and how.
+	ctx     context.Context
+	from    *store.Fetcher
+	noCache bool
 }
 
 // made is a time that has passed wherever this code runs; each release of the library brings a
@@ -38,8 +43,8 @@ const (
 )
 
 // openTrustState never fails: what cannot be used is reported, and done without.
-func (c *Config) openTrustState(target string) *trustState {
-	s := &trustState{c: c, memory: map[string][]byte{}, clock: c.now(), floor: made}
+func (c *Config) openTrustState(ctx context.Context, target string) *trustState {
+	s := &trustState{c: c, ctx: ctx, memory: map[string][]byte{}, clock: c.now(), floor: made}
 	s.folder = filepath.Join(c.stateFolder(target), "metadata")
 	if err := s.open(filepath.Dir(target)); err != nil {
 		c.warn(fmt.Errorf("what the repository was seen to serve will not be remembered: %w", onDisk(err)))
@@ -147,17 +152,9 @@ func (s *trustState) explain(err error) error {
 	return fmt.Errorf("no news: %w; it has to be signed anew by the %s key", err, expired.Role)
 }
 
-// trustEnv is what one refresh from one repository meets.
-type trustEnv struct {
-	*trustState
-	ctx     context.Context
-	fetcher *store.Fetcher
-	noCache bool
-}
-
 // Fetch implements [tuf.Env].
-func (e *trustEnv) Fetch(name string, limit int64) ([]byte, error) {
-	data, err := e.fetcher.ReadAll(e.ctx, store.Download{Name: "metadata/" + name, Limit: limit, NoCache: e.noCache}, nil)
+func (s *trustState) Fetch(name string, limit int64) ([]byte, error) {
+	data, err := s.from.ReadAll(s.ctx, store.Download{Name: "metadata/" + name, Limit: limit, NoCache: s.noCache}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("fetching metadata: %w", err)
 	}

@@ -254,3 +254,30 @@ func TestCanonicalStrings(t *testing.T) {
 		}
 	}
 }
+
+// Which paths a pattern covers, both say alike, but for what the specification does not name:
+// it has * and ?, to which go-tuf adds the classes and the escapes of path.Match. To us
+// those are plain characters, so that such a pattern covers only what is spelled like it.
+func TestPatterns(t *testing.T) {
+	for _, c := range []struct {
+		pattern, path string
+		differ        bool
+	}{
+		{"a/*", "a/x", false}, {"a/*", "a/x/y", false}, {"a/*", "b/x", false}, {"*", "x", false}, {"*", "a/x", false},
+		{"*/linux/*", "1.0/linux/x", false}, {"*/linux/*", "1.0/linux/x/y", false}, {"a?c", "abc", false}, {"a?c", "a/c", false},
+		{"*.zip", "x.zip", false}, {"*.zip", "x.gz", false}, {"a*c*e", "abcde", false}, {"é?", "éü", false},
+		{"a/[xy]", "a/z", false},
+		{"a/[xy]", "a/x", true},
+		{"a/[xy]", "a/[xy]", true},
+		{`a/\*`, "a/*", true},
+	} {
+		r := tuftest.New()
+		r.Delegate("targets", "A", false, c.pattern)
+		r.Target("A", c.path, []byte("data"), nil)
+		r.Publish("A", "targets")
+		ours, theirs := newPair(t, r.Files["1.root.json"], r.Files).look(c.path)
+		if differ := (ours == nil) != (theirs == nil); differ != c.differ {
+			t.Errorf("%s and %s: ours: %v, theirs: %v", c.pattern, c.path, ours, theirs)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"sort"
+	"strings"
 )
 
 // canonical is the canonical form of a JSON value: the bytes that are signed
@@ -17,87 +18,76 @@ func canonical(data []byte) ([]byte, error) {
 	if err := d.Decode(&value); err != nil {
 		return nil, malformed("%v", err)
 	}
-	return appendCanonical(make([]byte, 0, len(data)), value)
+	var out bytes.Buffer
+	err := writeCanonical(&out, value)
+	return out.Bytes(), err
 }
 
-func appendCanonical(dst []byte, value any) ([]byte, error) {
+func writeCanonical(out *bytes.Buffer, value any) error {
 	switch v := value.(type) {
 	case nil:
-		return append(dst, "null"...), nil
+		out.WriteString("null")
 	case bool:
 		if v {
-			return append(dst, "true"...), nil
+			out.WriteString("true")
+		} else {
+			out.WriteString("false")
 		}
-		return append(dst, "false"...), nil
 	case json.Number:
 		if !isInteger(string(v)) {
-			return nil, malformed("%.40s is no integer", v)
+			return malformed("%.40s is no integer", v)
 		}
-		return append(dst, v...), nil
+		out.WriteString(string(v))
 	case string:
-		return appendString(dst, v), nil
+		out.WriteString(quote(v))
 	case []any:
-		return appendArray(dst, v)
+		return writeArray(out, v)
 	case map[string]any:
-		return appendObject(dst, v)
+		return writeObject(out, v)
 	}
-	return nil, malformed("a value of unknown type")
+	return nil
 }
 
 // isInteger tells whether a JSON number is written as an integer in the one
 // canonical way.
-func isInteger(s string) bool {
-	digits := s
-	if len(s) > 1 && s[0] == '-' {
-		digits = s[1:]
-	}
-	for i := range len(digits) {
-		if digits[i] < '0' || digits[i] > '9' {
-			return false
-		}
-	}
-	return s != "-0"
+func isInteger(s string) bool { return !strings.ContainsAny(s, ".eE") && s != "-0" }
+
+func quote(s string) string {
+	s = strings.ReplaceAll(s, `\`, `\\`)
+	return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"`
 }
 
-func appendString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	for i := range len(s) {
-		if s[i] == '"' || s[i] == '\\' {
-			dst = append(dst, '\\')
-		}
-		dst = append(dst, s[i])
-	}
-	return append(dst, '"')
-}
-
-func appendArray(dst []byte, list []any) (_ []byte, err error) {
-	dst = append(dst, '[')
+func writeArray(out *bytes.Buffer, list []any) error {
+	out.WriteByte('[')
 	for i, item := range list {
 		if i > 0 {
-			dst = append(dst, ',')
+			out.WriteByte(',')
 		}
-		if dst, err = appendCanonical(dst, item); err != nil {
-			return nil, err
+		if err := writeCanonical(out, item); err != nil {
+			return err
 		}
 	}
-	return append(dst, ']'), nil
+	out.WriteByte(']')
+	return nil
 }
 
-func appendObject(dst []byte, object map[string]any) (_ []byte, err error) {
+func writeObject(out *bytes.Buffer, object map[string]any) error {
 	keys := make([]string, 0, len(object))
 	for key := range object {
 		keys = append(keys, key)
 	}
 	sort.Strings(keys)
-	dst = append(dst, '{')
+	out.WriteByte('{')
 	for i, key := range keys {
 		if i > 0 {
-			dst = append(dst, ',')
+			out.WriteByte(',')
 		}
-		dst = append(appendString(dst, key), ':')
-		if dst, err = appendCanonical(dst, object[key]); err != nil {
-			return nil, err
+		out.WriteString(quote(key))
+		out.WriteByte(':')
+		if err := writeCanonical(out, object[key]); err != nil {
+			return err
 		}
 	}
-	return append(dst, '}'), nil
+	out.WriteByte('}')
+	return nil
 }

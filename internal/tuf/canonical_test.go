@@ -3,6 +3,8 @@ package tuf
 import (
 	"bytes"
 	"errors"
+	"path"
+	"strings"
 	"testing"
 
 	"github.com/choria-io/go-updater/internal/strictjson"
@@ -46,12 +48,68 @@ func TestMatches(t *testing.T) {
 		{"a?b", "a/b", false},
 		{"a[!-~]b", "a/b", false},
 		{"*.zip", "x.zip", true},
-		{"[", "[", false},
+		{"[", "[", true},
+		{"[ab]", "a", false},
+		{"[ab]", "[ab]", true},
+		{`\*`, "*", false},
+		{`\*`, `\x`, true},
+		{"?", "é", true},
+		{"??", "é", false},
+		{"*??", "é", false},
+		{"*?b", "aéb", true},
+		{"*?b", "b", false},
+		{"**", "ab", true},
+		{"**", "a/b", false},
+		{"*ab*ab", "abcabab", true},
+		{"*/*", "a/b", true},
+		{"*/*", "a", false},
+		{"*a/b*c", "xa/bxa/bc", false},
+		{"a*", "a", true},
+		{"?", "", false},
+		{"?", "/", false},
+		{"*", "", true},
+		{"a", "", false},
+		{"", "a", false},
 		{"", "", true},
 	} {
 		if got := matches(c.pattern, c.path); got != c.want {
 			t.Errorf("%q and %q: %v", c.pattern, c.path, got)
 		}
+	}
+}
+
+// On all short patterns and paths we and path.Match, which has the same two wildcards, agree; it has no
+// linear bound, and knows brackets.
+func TestMatchesAsPathMatch(t *testing.T) {
+	patterns, paths := words("*?a/", 6), words("ab/", 5)
+	for _, pattern := range patterns {
+		for _, target := range paths {
+			want, err := path.Match(pattern, target)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := matches(pattern, target); got != want {
+				t.Fatalf("%q and %q: %v, path.Match says %v", pattern, target, got, want)
+			}
+		}
+	}
+}
+
+// words are all words of at most n of the letters.
+func words(letters string, n int) []string {
+	all := []string{""}
+	for i := 0; i < len(all) && len(all[i]) < n; i++ {
+		for _, c := range letters {
+			all = append(all, all[i]+string(c))
+		}
+	}
+	return all
+}
+
+// A pattern that keeps other matchers busy for years.
+func TestMatchesIsQuick(t *testing.T) {
+	if matches(strings.Repeat("*a", 100_000)+"b", strings.Repeat("a", 10_000)) {
+		t.Error("a path without b is covered")
 	}
 }
 
@@ -83,7 +141,7 @@ func FuzzMetadata(f *testing.F) {
 	f.Add([]byte(`{"signatures":[],"signed":{"_type":"timestamp","spec_version":"1.0.0","version":1,"expires":"2030-01-01T00:00:00Z","meta":{"snapshot.json":{"version":1,"length":5,"hashes":{"sha256":"00"}}}}}`))
 	f.Add([]byte(`{"signatures":[],"signed":{"_type":"targets","spec_version":"1.0.0","version":1,"expires":"2030-01-01T00:00:00Z","targets":{"a":{"length":1,"hashes":{"sha256":"00"},"custom":{}}},"delegations":{"keys":{},"roles":[{"name":"a","keyids":[],"threshold":1,"terminating":true,"paths":["*"]}]}}}`))
 	f.Add([]byte(`{"signatures":[],"signed":{"_type":"targets","spec_version":"1.0.0","version":1,"expires":"2030-01-01T00:00:00Z","targets":{},"delegations":{"keys":{},"succinct_roles":{"keyids":[],"threshold":1,"bit_length":5,"name_prefix":"b"}}}}`))
-	nobody := role{} // threshold 0: reads what no key has signed
+	nobody := &role{} // threshold 0: reads what no key has signed
 	f.Fuzz(func(t *testing.T, data []byte) {
 		typed := func(err error) bool {
 			if err != nil && !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrUntrusted) {
@@ -94,23 +152,24 @@ func FuzzMetadata(f *testing.F) {
 		if r, _, err := parseRoot(data); typed(err) && r.version < 1 {
 			t.Fatal("root version", r.version)
 		}
-		if m, err := parseMeta(timestampRole, data, nobody); typed(err) && m.version < 1 {
+		if m, err := parse(timestampRole, timestampRole, data, nobody); typed(err) && m.version < 1 {
 			t.Fatal("timestamp version", m.version)
 		}
-		parsed, err := parseTargets(targetsRole, data, nobody)
+		parsed, err := parse(targetsRole, targetsRole, data, nobody)
 		if !typed(err) {
 			return
 		}
-		for path := range parsed.files {
+		for path := range parsed.targets {
 			target, err := parsed.target(path)
 			if typed(err) && target.SHA256 == "" && target.SHA512 == "" {
 				t.Fatal("a target without a hash")
 			}
 		}
 		for _, d := range parsed.delegations {
-			if name, ok := d.roleFor("1.0/linux/amd64/release.json"); ok && name == "" {
+			if d.name == "" {
 				t.Fatal("a delegation without a name")
 			}
+			d.roleFor("1.0/linux/amd64/release.json")
 		}
 	})
 }

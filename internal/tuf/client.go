@@ -14,9 +14,9 @@ type Client struct {
 	root *root
 
 	now       time.Time // when the refresh began
-	timestamp *meta
-	snapshot  *meta
-	targets   *targets
+	timestamp *metadata
+	snapshot  *metadata
+	targets   *metadata
 }
 
 // New returns a client that trusts the newer of two roots: the one compiled into the program,
@@ -69,11 +69,14 @@ func (c *Client) Refresh() error {
 	if err := c.refreshTimestamp(); err != nil {
 		return err
 	}
-	if err := c.refreshSnapshot(); err != nil {
+	var err error
+	if c.snapshot, err = c.load(snapshotRole, snapshotRole, c.root.roles[snapshotRole], c.timestamp, MaxSnapshot); err != nil {
 		return err
 	}
-	t, err := c.load(targetsRole, c.root.roles[targetsRole])
-	c.targets = t
+	t, err := c.load(targetsRole, targetsRole, c.root.roles[targetsRole], c.snapshot, MaxTargets)
+	if err == nil {
+		c.targets = t
+	}
 	return err
 }
 
@@ -116,81 +119,27 @@ func (c *Client) keepRoot() error {
 	return c.env.Store(filename(rootRole), c.root.data)
 }
 
-// stored has a metadata file of an earlier refresh parsed, if there is one. One that the
-// current keys did not sign is none: that is how new keys undo a version
+// stored is what an earlier refresh kept of a role, nil if it kept nothing of use. What the
+// current keys did not sign is of none: that is how new keys undo a version
 // that was raised out of reach (fast-forward, section 5.3.11).
-func (c *Client) stored(name string, parse func([]byte) error) {
-	data, err := c.env.Load(name)
+func (c *Client) stored(kind, name string, by *role) (*metadata, []byte) {
+	data, err := c.env.Load(filename(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return
+		return nil, nil
 	}
+	var m *metadata
 	if err == nil {
-		err = parse(data)
+		m, err = parse(kind, name, data, by)
 	}
 	if err != nil && !errors.Is(err, ErrUntrusted) {
-		c.env.Warn(fmt.Errorf("going on without the stored %s: %w", name, err))
+		c.env.Warn(fmt.Errorf("going on without the stored %s: %w", clip(name), err))
 	}
+	return m, data
 }
 
-// refreshTimestamp is section 5.4.
-func (c *Client) refreshTimestamp() error {
-	name, by := filename(timestampRole), c.root.roles[timestampRole]
-	var old *meta
-	c.stored(name, func(data []byte) (err error) { old, err = parseTimestamp(data, by); return err })
-	data, err := c.env.Fetch(name, MaxTimestamp)
-	if err != nil {
-		return err
-	}
-	m, err := parseTimestamp(data, by)
-	if err != nil {
-		return err
-	}
-	if old != nil {
-		if m.version < old.version {
-			return fmt.Errorf("timestamp version %d is %w: version %d", m.version, ErrRollback, old.version)
-		}
-		if m.version == old.version {
-			c.timestamp = old
-			return old.checkExpiry(c.now)
-		}
-		was, is := old.files[filename(snapshotRole)].version, m.files[filename(snapshotRole)].version
-		if is < was {
-			return fmt.Errorf("timestamp names snapshot version %d, %w: version %d", is, ErrRollback, was)
-		}
-	}
-	if err := m.checkExpiry(c.now); err != nil {
-		return err
-	}
-	c.timestamp = m
-	return c.env.Store(name, data)
-}
-
-// refreshSnapshot is section 5.5.
-func (c *Client) refreshSnapshot() error {
-	name, by := filename(snapshotRole), c.root.roles[snapshotRole]
-	want := c.timestamp.files[name]
-	var old *meta
-	current := false
-	c.stored(name, func(data []byte) (err error) {
-		old, err = parseMeta(snapshotRole, data, by)
-		current = err == nil && old.version == want.version && want.check(name, data) == nil
-		return err
-	})
-	if current {
-		c.snapshot = old
-		return old.checkExpiry(c.now)
-	}
-	data, err := c.fetch(name, want, MaxSnapshot)
-	if err != nil {
-		return err
-	}
-	m, err := parseMeta(snapshotRole, data, by)
-	if err != nil {
-		return err
-	}
-	if m.version != want.version {
-		return malformed("snapshot version %d, where timestamp names %d", m.version, want.version)
-	}
+// keep stores a new file of a role, unless it has expired or lists what is older than in
+// the old one.
+func (c *Client) keep(name string, old, m *metadata, data []byte) error {
 	if old != nil {
 		if err := checkForward(old, m); err != nil {
 			return err
@@ -199,69 +148,77 @@ func (c *Client) refreshSnapshot() error {
 	if err := m.checkExpiry(c.now); err != nil {
 		return err
 	}
-	c.snapshot = m
-	return c.env.Store(name, data)
+	return c.env.Store(filename(name), data)
 }
 
 // checkForward makes sure that no role has disappeared or gone back.
-func checkForward(old, m *meta) error {
+func checkForward(old, m *metadata) error {
 	for name, was := range old.files {
-		is, ok := m.files[name]
-		if !ok {
-			return fmt.Errorf("snapshot %w: it lists %s no more", ErrRollback, clip(name))
+		is := m.files[name]
+		if is == nil {
+			return fmt.Errorf("%s %w: it lists %s no more", m.role, ErrRollback, clip(name))
 		}
 		if is.version < was.version {
-			return fmt.Errorf("snapshot lists %s at version %d, %w: version %d", clip(name), is.version, ErrRollback, was.version)
+			return fmt.Errorf("%s lists %s at version %d, %w: version %d", m.role, clip(name), is.version, ErrRollback, was.version)
 		}
 	}
 	return nil
 }
 
-// fetch gets a versioned file and compares it with what the role above says.
-func (c *Client) fetch(name string, want metaFile, limit int64) ([]byte, error) {
-	versioned := name
-	if c.root.consistent {
-		versioned = strconv.FormatInt(want.version, 10) + "." + name
-	}
-	data, err := c.env.Fetch(versioned, want.limit(limit))
+// refreshTimestamp is section 5.4.
+func (c *Client) refreshTimestamp() error {
+	by := c.root.roles[timestampRole]
+	old, _ := c.stored(timestampRole, timestampRole, by)
+	data, err := c.env.Fetch(filename(timestampRole), MaxTimestamp)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return data, want.check(versioned, data)
+	m, err := parse(timestampRole, timestampRole, data, by)
+	if err != nil {
+		return err
+	}
+	c.timestamp = m
+	if old != nil && m.version < old.version {
+		return fmt.Errorf("timestamp version %d is %w: version %d", m.version, ErrRollback, old.version)
+	}
+	if old != nil && m.version == old.version {
+		c.timestamp = old
+		return old.checkExpiry(c.now)
+	}
+	return c.keep(timestampRole, old, m, data)
 }
 
-// load gets targets, or a role that it delegates to, at the version that snapshot names (sections 5.6
-// and 5.6.7): the stored file if it is that, else from the repository.
-func (c *Client) load(role string, by role) (*targets, error) {
-	want, ok := c.snapshot.files[role+".json"]
-	if !ok {
-		return nil, malformed("snapshot does not list %s", clip(role))
+// load gets snapshot, targets, or a role that is delegated to, at the version that the role above
+// lists: the stored file if it is that, else from the repository (sections 5.5, 5.6 and
+// 5.6.7). Without an error there is metadata.
+func (c *Client) load(kind, name string, by *role, above *metadata, limit int64) (*metadata, error) {
+	want := above.files[name+".json"]
+	if want == nil {
+		return nil, malformed("%s does not list %s", above.role, clip(name))
 	}
-	name := filename(role)
-	var t *targets
-	current := false
-	c.stored(name, func(data []byte) (err error) {
-		t, err = parseTargets(role, data, by)
-		current = err == nil && t.version == want.version && want.check(name, data) == nil
-		return err
-	})
-	if current {
-		return t, t.checkExpiry(c.now)
+	old, data := c.stored(kind, name, by)
+	if old != nil && old.version == want.version && want.check(name, data) == nil {
+		return old, old.checkExpiry(c.now)
 	}
-	data, err := c.fetch(name, want, MaxTargets)
+	file := filename(name)
+	if c.root.consistent {
+		file = strconv.FormatInt(want.version, 10) + "." + file
+	}
+	data, err := c.env.Fetch(file, want.limit(limit))
 	if err != nil {
 		return nil, err
 	}
-	if t, err = parseTargets(role, data, by); err != nil {
+	if err := want.check(name, data); err != nil {
 		return nil, err
 	}
-	if t.version != want.version {
-		return nil, malformed("%s version %d, where snapshot names %d", clip(role), t.version, want.version)
-	}
-	if err := t.checkExpiry(c.now); err != nil {
+	m, err := parse(kind, name, data, by)
+	if err != nil {
 		return nil, err
 	}
-	return t, c.env.Store(name, data)
+	if m.version != want.version {
+		return nil, malformed("%s version %d, where %s lists %d", clip(name), m.version, above.role, want.version)
+	}
+	return m, c.keep(name, old, m, data)
 }
 
 // Target looks up who vouches for a path: targets, or the first role that
@@ -293,20 +250,20 @@ type search struct {
 
 // visit looks at a role and then at those that it trusts with the path. ended
 // says that a terminating delegation was followed: nobody else is asked.
-func (s *search) visit(t *targets) (found *Target, ended bool, err error) {
+func (s *search) visit(t *metadata) (found *Target, ended bool, err error) {
 	if found, err = t.target(s.path); found != nil || err != nil {
 		return found, true, err
 	}
 	for _, d := range t.delegations {
-		name, ok := d.roleFor(s.path)
-		if !ok || s.seen[name] {
+		name := d.roleFor(s.path)
+		if name == "" || s.seen[name] {
 			continue
 		}
 		if len(s.seen) > MaxDelegations {
 			return nil, true, malformed("more than %d delegations for %s", MaxDelegations, clip(s.path))
 		}
 		s.seen[name] = true
-		next, err := s.client.load(name, d.by)
+		next, err := s.client.load(targetsRole, name, d.by, s.client.snapshot, MaxTargets)
 		if err != nil {
 			return nil, true, err
 		}

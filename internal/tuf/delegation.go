@@ -1,119 +1,120 @@
 package tuf
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
-	"path"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // delegation says which paths another role may vouch for.
 type delegation struct {
 	name        string
-	by          role
+	by          *role
 	terminating bool
 	paths       []string // patterns
 	prefixes    []string // of the hex sha256 of paths
-	bits        int64    // of a succinct delegation: 2^bits roles; else -1
+	bits        int64    // of a succinct delegation: 2^bits roles; else 0
 }
 
 const maxRoles = 1 << 14 // delegations in one file
 
-func parseDelegations(f *fields) []delegation {
-	d := &fields{where: f.where + ": delegations", object: f.members("delegations")}
-	keys := parseKeys(d)
-	var list []delegation
-	switch {
-	case d.has("roles") && d.has("succinct_roles"):
-		d.fail("both roles and succinct_roles")
-	case d.has("succinct_roles"):
-		s := &fields{where: d.where, object: d.members("succinct_roles")}
-		list = []delegation{{name: s.text("name_prefix"), by: parseRole(s, keys), terminating: true, bits: s.number("bit_length", 1, maxBits)}}
-		if s.err != nil {
-			d.err = s.err
+func parseDelegations(f *fields) (list []*delegation) {
+	keys := parseKeys(f)
+	if !f.has("succinct_roles") {
+		for _, raw := range f.list("roles", maxRoles) {
+			list = append(list, parseDelegation(f.inner("roles", raw), keys))
 		}
-	default:
-		for _, raw := range d.list("roles", maxRoles) {
-			r := &fields{where: d.where, object: d.membersOf("roles", raw)}
-			list = append(list, parseDelegation(r, keys))
-			if r.err != nil && d.err == nil {
-				d.err = r.err
-			}
-		}
+		checkNames(f, list)
+		return list
 	}
-	checkNames(d, list)
-	if d.err != nil && f.err == nil {
-		f.err = d.err
+	if f.has("roles") {
+		f.fail("both roles and succinct_roles")
 	}
+	s := f.inner("succinct_roles", f.object["succinct_roles"])
+	d := &delegation{name: s.text("name_prefix"), by: parseRole(s, keys), terminating: true}
+	d.bits = s.number("bit_length", 1, maxBits)
+	list = append(list, d)
+	checkNames(s, list)
 	return list
 }
 
-func parseDelegation(f *fields, keys map[string]key) delegation {
-	one := delegation{name: f.text("name"), terminating: f.boolean("terminating"), bits: -1}
-	one.by = parseRole(f, keys)
+func parseDelegation(f *fields, keys map[string]*key) *delegation {
+	d := &delegation{name: f.text("name"), terminating: f.boolean("terminating"), by: parseRole(f, keys)}
 	switch {
 	case f.has("paths") == f.has("path_hash_prefixes"):
-		f.fail("%s: one of paths and path_hash_prefixes is needed", clip(one.name))
+		f.fail("%s: one of paths and path_hash_prefixes is needed", clip(d.name))
 	case f.has("paths"):
-		one.paths = f.texts("paths", maxRoles)
+		d.paths = f.texts("paths", maxRoles)
 	default:
-		one.prefixes = f.texts("path_hash_prefixes", maxRoles)
+		d.prefixes = f.texts("path_hash_prefixes", maxRoles)
 	}
-	return one
+	return d
 }
 
 // checkNames refuses names that would pass for a top-level role's.
-func checkNames(f *fields, list []delegation) {
-	seen := map[string]bool{}
+func checkNames(f *fields, list []*delegation) {
+	seen := map[string]bool{"": true, rootRole: true, timestampRole: true, snapshotRole: true, targetsRole: true}
 	for _, d := range list {
-		switch d.name {
-		case "", rootRole, timestampRole, snapshotRole, targetsRole:
-			f.fail("a role may not have the name %q", d.name)
-		}
-		if len(d.name) > maxName {
-			f.fail("the name %s is too long", clip(d.name))
-		}
-		if seen[d.name] {
-			f.fail("two roles have the name %s", clip(d.name))
+		if seen[d.name] || len(d.name) > maxName {
+			f.fail("a role may not have the name %q: it is too long, empty, or taken", clip(d.name))
 		}
 		seen[d.name] = true
 	}
 }
 
-// roleFor is the name of the role that the delegation trusts with a path.
-func (d *delegation) roleFor(target string) (name string, ok bool) {
-	sum := sha256.Sum256([]byte(target))
-	if d.bits >= 0 {
-		bin := uint64(binary.BigEndian.Uint32(sum[:])) >> (32 - d.bits)
-		return fmt.Sprintf("%s-%0*x", d.name, (d.bits+3)/4, bin), true
+// roleFor is the name of the role that the delegation trusts with a path, empty if there is none.
+func (d *delegation) roleFor(target string) string {
+	digest := hashHex([]byte(target))
+	if d.bits > 0 {
+		digits := (d.bits + 3) / 4
+		bin, _ := strconv.ParseUint(digest[:8], 16, 32)
+		return fmt.Sprintf("%s-%0*x", d.name, digits, bin>>(32-d.bits))
 	}
 	for _, pattern := range d.paths {
 		if matches(pattern, target) {
-			return d.name, true
+			return d.name
 		}
 	}
-	digest := hex.EncodeToString(sum[:])
 	for _, prefix := range d.prefixes {
 		if prefix != "" && strings.HasPrefix(digest, strings.ToLower(prefix)) {
-			return d.name, true
+			return d.name
 		}
 	}
-	return "", false
+	return ""
 }
 
-// matches tells whether a pattern covers a path (section 4.5): "*", "?" and "[]"
-// stand for anything but a slash, so they are compared element by element.
-func matches(pattern, target string) bool {
-	patterns, elements := strings.Split(pattern, "/"), strings.Split(target, "/")
-	if len(patterns) != len(elements) {
-		return false
-	}
-	for i, p := range patterns {
-		if ok, err := path.Match(p, elements[i]); err != nil || !ok {
+// matches tells whether a pattern covers a path (section 4.5): "*" stands for any characters, "?" for
+// one, neither for a slash. All else, brackets too, stands for itself. A star
+// takes more only when what follows it does not fit, and only the last is asked: a hostile
+// pattern costs no more than the square of the path's length.
+func matches(pattern, path string) bool {
+	starred, star, rest := false, "", "" // what follows the last star, in the pattern and in the path
+	for {
+		switch {
+		case strings.HasPrefix(pattern, "*"):
+			pattern = pattern[1:]
+			starred, star, rest = true, pattern, path
+		case pattern == "" && path == "":
+			return true
+		case pattern != "" && path != "" && pattern[0] == path[0]:
+			pattern, path = pattern[1:], path[1:]
+		case strings.HasPrefix(pattern, "?") && afterOne(path) != path:
+			pattern, path = pattern[1:], afterOne(path)
+		case starred && afterOne(rest) != rest:
+			rest = afterOne(rest)
+			pattern, path = star, rest
+		default:
 			return false
 		}
 	}
-	return true
+}
+
+// afterOne is the path without its first character; the path itself if that is a slash, or missing.
+func afterOne(path string) string {
+	if strings.HasPrefix(path, "/") {
+		return path
+	}
+	_, size := utf8.DecodeRuneInString(path)
+	return path[size:]
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/choria-io/go-updater/internal/tuf"
@@ -104,22 +105,28 @@ func TestDelegationMutations(t *testing.T) {
 	const path = "1.0/linux/amd64/release.json"
 	delegations := func(r *tuftest.Repo) object { return r.Signed["targets"]["delegations"].(object) }
 	entry := func(r *tuftest.Repo) object { return delegations(r)["roles"].([]any)[0].(object) }
+	// rename also has snapshot list the name: the file would be missing.
+	rename := func(r *tuftest.Repo, name string) {
+		entry(r)["name"] = name
+		r.Signed["snapshot"]["meta"].(object)[name+".json"] = object{"version": 1}
+	}
 	for name, c := range map[string]struct {
 		want   error
 		change func(r *tuftest.Repo)
 	}{
-		"nothing":        {nil, func(r *tuftest.Repo) {}},
-		"another key":    {tuf.ErrUntrusted, func(r *tuftest.Repo) { r.Signers["linux-amd64"] = keys(tuftest.Key("evil")) }},
-		"targets' key":   {tuf.ErrUntrusted, func(r *tuftest.Repo) { r.Signers["linux-amd64"] = keys(tuftest.Key("targets")) }},
-		"expired":        {tuf.ErrExpired, func(r *tuftest.Repo) { r.Signed["linux-amd64"]["expires"] = tuftest.Time(-1) }},
-		"another type":   {tuf.ErrMalformed, func(r *tuftest.Repo) { r.Signed["linux-amd64"]["_type"] = "root" }},
-		"threshold 0":    {tuf.ErrMalformed, func(r *tuftest.Repo) { entry(r)["threshold"] = 0 }},
-		"threshold 2":    {tuf.ErrUntrusted, func(r *tuftest.Repo) { entry(r)["threshold"] = 2 }},
-		"no terminating": {tuf.ErrMalformed, func(r *tuftest.Repo) { delete(entry(r), "terminating") }},
-		"no paths":       {tuf.ErrMalformed, func(r *tuftest.Repo) { delete(entry(r), "paths") }},
-		"empty name":     {tuf.ErrMalformed, func(r *tuftest.Repo) { entry(r)["name"] = "" }},
-		"long name":      {tuf.ErrMalformed, func(r *tuftest.Repo) { entry(r)["name"] = fmt.Sprintf("%0300d", 1) }},
-		"named twice":    {tuf.ErrMalformed, func(r *tuftest.Repo) { entry(r)["name"] = "linux-arm64" }},
+		"nothing":            {nil, func(r *tuftest.Repo) {}},
+		"another key":        {tuf.ErrUntrusted, func(r *tuftest.Repo) { r.Signers["linux-amd64"] = keys(tuftest.Key("evil")) }},
+		"targets' key":       {tuf.ErrUntrusted, func(r *tuftest.Repo) { r.Signers["linux-amd64"] = keys(tuftest.Key("targets")) }},
+		"expired":            {tuf.ErrExpired, func(r *tuftest.Repo) { r.Signed["linux-amd64"]["expires"] = tuftest.Time(-1) }},
+		"another type":       {tuf.ErrMalformed, func(r *tuftest.Repo) { r.Signed["linux-amd64"]["_type"] = "root" }},
+		"threshold 0":        {tuf.ErrMalformed, func(r *tuftest.Repo) { entry(r)["threshold"] = 0 }},
+		"threshold 2":        {tuf.ErrUntrusted, func(r *tuftest.Repo) { entry(r)["threshold"] = 2 }},
+		"no terminating":     {tuf.ErrMalformed, func(r *tuftest.Repo) { delete(entry(r), "terminating") }},
+		"paths and prefixes": {tuf.ErrMalformed, func(r *tuftest.Repo) { entry(r)["path_hash_prefixes"] = []any{"00"} }},
+		"no paths":           {tuf.ErrMalformed, func(r *tuftest.Repo) { delete(entry(r), "paths") }},
+		"empty name":         {tuf.ErrMalformed, func(r *tuftest.Repo) { rename(r, "") }},
+		"long name":          {tuf.ErrMalformed, func(r *tuftest.Repo) { rename(r, strings.Repeat("n", 201)) }},
+		"named twice":        {tuf.ErrMalformed, func(r *tuftest.Repo) { entry(r)["name"] = "linux-arm64" }},
 		"not in snapshot": {tuf.ErrMalformed, func(r *tuftest.Repo) {
 			entry(r)["name"] = "elsewhere"
 		}},
@@ -185,7 +192,7 @@ func TestHashPrefixes(t *testing.T) {
 	r.Delegate("targets", "A", false)
 	entry := r.Signed["targets"]["delegations"].(object)["roles"].([]any)[0].(object)
 	delete(entry, "paths")
-	entry["path_hash_prefixes"] = []any{tuftest.Hash([]byte("mine"))[:3]}
+	entry["path_hash_prefixes"] = []any{"", strings.ToUpper(tuftest.Hash([]byte("mine"))[:8])}
 	r.Target("A", "mine", []byte("x"), nil)
 	r.Target("A", "other", []byte("x"), nil)
 	r.Publish("A", "targets")

@@ -9,28 +9,48 @@ import (
 	"github.com/choria-io/go-updater/internal/strictjson"
 )
 
-// fields reads the members of an object that a role's metadata must have, and keeps
-// the first error. Members that it is not asked for are ignored: the signature covers them.
+// fields reads the members of an object that a role's metadata must have. The first error
+// is kept, for all objects of one file together. Members that it is not asked
+// for are ignored: the signature covers them.
 type fields struct {
 	where  string
 	object map[string]json.RawMessage
-	err    error
+	err    *error
+}
+
+// newFields begins to read a file's object.
+func newFields(name string, raw json.RawMessage) *fields {
+	f := &fields{where: name, err: new(error)}
+	f.object = f.objectOf(raw)
+	return f
+}
+
+// inner reads an object within f's.
+func (f *fields) inner(what string, raw json.RawMessage) *fields {
+	in := &fields{where: f.where + ": " + what, err: f.err}
+	in.object = in.objectOf(raw)
+	return in
 }
 
 //go:noinline
 func (f *fields) fail(format string, args ...any) {
-	if f.err == nil {
-		f.err = malformed(f.where+": "+format, args...)
+	if *f.err == nil {
+		*f.err = malformed(f.where+": "+format, args...)
 	}
 }
 
 func (f *fields) has(key string) bool { _, ok := f.object[key]; return ok }
 
-func (f *fields) text(key string) string {
-	s, err := strictjson.String(f.object[key])
+// scalar keeps what strictjson says about a member.
+func (f *fields) scalar(key string, err error) {
 	if err != nil {
 		f.fail("%s: %v", key, err)
 	}
+}
+
+func (f *fields) text(key string) string {
+	s, err := strictjson.String(f.object[key])
+	f.scalar(key, err)
 	return s
 }
 
@@ -39,33 +59,28 @@ func (f *fields) texts(key string, limit int) []string {
 	texts := make([]string, len(list))
 	for i, raw := range list {
 		s, err := strictjson.String(raw)
-		if err != nil {
-			f.fail("%s: %v", key, err)
-		}
+		f.scalar(key, err)
 		texts[i] = s
 	}
 	return texts
 }
 
+// number reads a whole number from low to high.
 func (f *fields) number(key string, low, high int64) int64 {
 	n, err := strictjson.Int(f.object[key], high)
-	if err != nil {
-		f.fail("%s: %v", key, err)
-	} else if n < low {
+	f.scalar(key, err)
+	if n < low {
 		f.fail("%s: %d is less than %d", key, n, low)
 	}
 	return n
 }
 
 func (f *fields) boolean(key string) bool {
-	switch string(f.object[key]) {
-	case "true":
-		return true
-	case "false":
-		return false
+	value := string(f.object[key])
+	if value != "true" && value != "false" {
+		f.fail("%s: true or false is needed", key)
 	}
-	f.fail("%s: true or false is needed", key)
-	return false
+	return value == "true"
 }
 
 func (f *fields) time(key string) time.Time {
@@ -77,19 +92,17 @@ func (f *fields) time(key string) time.Time {
 }
 
 func (f *fields) members(key string) map[string]json.RawMessage {
-	return f.membersOf(key, f.object[key])
+	return f.inner(key, f.object[key]).object
 }
 
-func (f *fields) membersOf(what string, raw json.RawMessage) map[string]json.RawMessage {
-	var object map[string]json.RawMessage
+func (f *fields) objectOf(raw json.RawMessage) (object map[string]json.RawMessage) {
 	if len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &object) != nil {
-		f.fail("%s: an object is needed", what)
+		f.fail("an object is needed")
 	}
 	return object
 }
 
-func (f *fields) list(key string, limit int) []json.RawMessage {
-	var list []json.RawMessage
+func (f *fields) list(key string, limit int) (list []json.RawMessage) {
 	raw := f.object[key]
 	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &list) != nil {
 		f.fail("%s: an array is needed", key)
@@ -101,29 +114,24 @@ func (f *fields) list(key string, limit int) []json.RawMessage {
 	return list
 }
 
-// hashes reads an object of hashes; sha256 has to be one of them where it is required.
-func (f *fields) hashes(required bool) (sha256, sha512 string) {
-	if !f.has("hashes") {
-		if required {
-			f.fail("it has no hashes")
-		}
-		return "", ""
-	}
-	object := f.members("hashes")
-	digest := func(name string, size int) string {
-		raw, ok := object[name]
-		if !ok {
-			return ""
-		}
-		s, err := strictjson.String(raw)
-		if _, herr := hex.DecodeString(s); err != nil || herr != nil || len(s) != 2*size {
-			f.fail("%s: %d hex digits are needed", name, 2*size)
-		}
-		return strings.ToLower(s)
-	}
-	sha256, sha512 = digest("sha256", 32), digest("sha512", 64)
+// hashes reads an object of hashes, in which one that is known has to be.
+func (f *fields) hashes() (sha256, sha512 string) {
+	h := f.inner("hashes", f.object["hashes"])
+	sha256, sha512 = h.digest("sha256", 64), h.digest("sha512", 128)
 	if sha256 == "" && sha512 == "" {
-		f.fail("hashes: neither sha256 nor sha512")
+		h.fail("neither sha256 nor sha512")
 	}
 	return sha256, sha512
+}
+
+// digest reads a hash, empty where there is none.
+func (f *fields) digest(name string, digits int) string {
+	if !f.has(name) {
+		return ""
+	}
+	s := f.text(name)
+	if _, err := hex.DecodeString(s); err != nil || len(s) != digits {
+		f.fail("%s: %d hex digits are needed", name, digits)
+	}
+	return strings.ToLower(s)
 }

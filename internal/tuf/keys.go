@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -12,42 +11,35 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"strings"
 )
 
 // key verifies signatures. Two keys with the same identity are one key,
 // whatever ids they go by.
 type key struct {
 	identity string
-	verify   func(message, signature []byte) bool
+	public   any // ed25519.PublicKey, *ecdsa.PublicKey or *rsa.PublicKey
 }
 
 // parseKeys reads an object of keys by id. A key that cannot be used, because
 // its kind is unknown or its id is not its hash, is left out: its signatures do
 // not count. That is no error, so that a root may introduce keys that only later clients know.
-func parseKeys(f *fields) map[string]key {
+func parseKeys(f *fields) map[string]*key {
 	members := f.members("keys")
 	if len(members) > MaxKeys {
 		f.fail("%d keys where at most %d are allowed", len(members), MaxKeys)
 		return nil
 	}
-	keys := map[string]key{}
+	keys := map[string]*key{}
 	for id, raw := range members {
-		object := &fields{where: f.where + ": key " + clip(id), object: f.membersOf("keys", raw)}
-		kind, scheme := object.text("keytype"), object.text("scheme")
-		value := &fields{where: object.where, object: object.members("keyval")}
-		public := value.text("public")
-		if object.err == nil {
-			object.err = value.err
+		k := f.inner("key "+clip(id), raw)
+		kind, scheme := k.text("keytype"), k.text("scheme")
+		public := ""
+		if value := k.inner("keyval", k.object["keyval"]); value.has("public") {
+			public = value.text("public")
 		}
-		if object.err != nil {
-			f.fail("%v", object.err)
-			return nil
-		}
-		if !idMatches(id, raw, kind, scheme, public) {
-			continue
-		}
-		if k, ok := newKey(kind, scheme, public); ok {
-			keys[id] = k
+		if idMatches(id, raw, kind, scheme, public) {
+			keys[id] = newKey(kind, scheme, public)
 		}
 	}
 	return keys
@@ -57,10 +49,8 @@ func parseKeys(f *fields) map[string]key {
 // of the members that the specification defines, or of all that there are, as
 // implementations differ.
 func idMatches(id string, raw json.RawMessage, kind, scheme, public string) bool {
-	defined, err := appendCanonical(nil, map[string]any{
-		"keytype": kind, "scheme": scheme, "keyval": map[string]any{"public": public},
-	})
-	if err == nil && hashHex(defined) == id {
+	defined := `{"keytype":` + quote(kind) + `,"keyval":{"public":` + quote(public) + `},"scheme":` + quote(scheme) + `}`
+	if hashHex([]byte(defined)) == id {
 		return true
 	}
 	all, err := canonical(raw)
@@ -77,67 +67,55 @@ func hash512Hex(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func newKey(kind, scheme, public string) (key, bool) {
-	switch {
-	case kind == "ed25519" && scheme == "ed25519":
-		return ed25519Key(public)
-	case (kind == "ecdsa" || kind == "ecdsa-sha2-nistp256") && scheme == "ecdsa-sha2-nistp256":
-		return ecdsaKey(public)
-	case kind == "rsa" && scheme == "rsassa-pss-sha256":
-		return rsaKey(public)
-	}
-	return key{}, false
-}
-
-func ed25519Key(public string) (key, bool) {
-	raw, err := hex.DecodeString(public)
-	if err != nil || len(raw) != ed25519.PublicKeySize {
-		return key{}, false
-	}
-	return key{"ed25519 " + string(raw), func(message, signature []byte) bool {
-		return ed25519.Verify(raw, message, signature)
-	}}, true
-}
-
-func ecdsaKey(public string) (key, bool) {
-	k, ok := parsePEM(public).(*ecdsa.PublicKey)
-	if !ok || k.Curve != elliptic.P256() {
-		return key{}, false
-	}
-	point, err := k.ECDH()
-	if err != nil {
-		return key{}, false
-	}
-	return key{"ecdsa " + string(point.Bytes()), func(message, signature []byte) bool {
-		sum := sha256.Sum256(message)
-		return ecdsa.VerifyASN1(k, sum[:], signature)
-	}}, true
-}
+// p256 is what an ECDSA key on the curve P-256 begins with in PKIX form; the uncompressed point
+// follows. No other encoding of the same key is taken, so that equal keys are equal bytes.
+const p256 = "\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00\x04"
 
 const minRSA = 2048 // bits
 
-func rsaKey(public string) (key, bool) {
-	k, ok := parsePEM(public).(*rsa.PublicKey)
-	if !ok || k.N.BitLen() < minRSA {
-		return key{}, false
+// newKey returns nil for a key that is malformed, or of a kind that is not known.
+func newKey(kind, scheme, public string) *key {
+	switch kind + " " + scheme {
+	case "ed25519 ed25519":
+		raw, err := hex.DecodeString(public)
+		if err == nil && len(raw) == ed25519.PublicKeySize {
+			return &key{string(raw), ed25519.PublicKey(raw)}
+		}
+	case "ecdsa ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256 ecdsa-sha2-nistp256":
+		der := decodePEM(public)
+		if k, err := x509.ParsePKIXPublicKey(der); err == nil && strings.HasPrefix(string(der), p256) {
+			return &key{string(der), k}
+		}
+	case "rsa rsassa-pss-sha256":
+		k, err := x509.ParsePKIXPublicKey(decodePEM(public))
+		if k, ok := k.(*rsa.PublicKey); err == nil && ok && k.N.BitLen() >= minRSA {
+			return &key{string(k.N.Bytes()), k}
+		}
 	}
-	return key{"rsa " + string(k.N.Bytes()), func(message, signature []byte) bool {
-		sum := sha256.Sum256(message)
-		return rsa.VerifyPSS(k, crypto.SHA256, sum[:], signature, nil) == nil
-	}}, true
+	return nil
 }
 
-// parsePEM reads a public key in PKIX form; nil if it is none.
-func parsePEM(text string) any {
+// decodePEM is the first block of a text; nil if there is none.
+func decodePEM(text string) []byte {
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {
 		return nil
 	}
-	public, err := x509.ParsePKIXPublicKey(block.Bytes)
-	if err != nil {
-		return nil
+	return block.Bytes
+}
+
+func (k *key) verify(message, signature []byte) bool {
+	if public, ok := k.public.(ed25519.PublicKey); ok {
+		return ed25519.Verify(public, message, signature)
 	}
-	return public
+	sum := sha256.Sum256(message)
+	switch public := k.public.(type) {
+	case *ecdsa.PublicKey:
+		return ecdsa.VerifyASN1(public, sum[:], signature)
+	case *rsa.PublicKey:
+		return rsa.VerifyPSS(public, crypto.SHA256, sum[:], signature, nil) == nil
+	}
+	return false
 }
 
 // clip keeps hostile input out of messages, beyond what helps to find it.

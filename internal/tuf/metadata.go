@@ -18,7 +18,7 @@ const (
 type root struct {
 	common
 	consistent bool
-	roles      map[string]role
+	roles      map[string]*role
 	product    string
 	data       []byte
 }
@@ -31,26 +31,19 @@ func parseRoot(data []byte) (*root, *unverified, error) {
 		return nil, nil, err
 	}
 	f, c := u.fields(rootRole)
-	r := &root{common: c, roles: map[string]role{}, data: data}
+	r := &root{common: c, roles: map[string]*role{}, data: data}
 	if f.has("consistent_snapshot") {
 		r.consistent = f.boolean("consistent_snapshot")
 	}
 	if f.has("product") {
 		r.product = f.text("product")
 	}
-	keys := parseKeys(f)
-	roles := f.members("roles")
+	keys, roles := parseKeys(f), f.members("roles")
 	for _, name := range []string{rootRole, timestampRole, snapshotRole, targetsRole} {
-		rf := &fields{where: "root: role " + name}
-		if rf.object = rf.membersOf(name, roles[name]); rf.err == nil {
-			r.roles[name] = parseRole(rf, keys)
-		}
-		if rf.err != nil && f.err == nil {
-			f.err = rf.err
-		}
+		r.roles[name] = parseRole(f.inner("role "+name, roles[name]), keys)
 	}
-	if f.err != nil {
-		return nil, nil, f.err
+	if *f.err != nil {
+		return nil, nil, *f.err
 	}
 	return r, u, u.verify(r.roles[rootRole])
 }
@@ -62,79 +55,44 @@ type metaFile struct {
 	sha256, sha512 string
 }
 
-func parseMetaFile(f *fields) metaFile {
-	m := metaFile{version: f.number("version", 1, maxVersion)}
+func parseMetaFile(f *fields) *metaFile {
+	m := &metaFile{version: f.number("version", 1, maxVersion)}
 	if f.has("length") {
 		m.length = f.number("length", 1, maxLength)
 	}
-	m.sha256, m.sha512 = f.hashes(false)
+	if f.has("hashes") {
+		m.sha256, m.sha512 = f.hashes()
+	}
 	return m
 }
 
 // check compares bytes with what is said about them.
-func (m metaFile) check(name string, data []byte) error {
-	if m.length != 0 && int64(len(data)) != m.length {
-		return malformed("%s: %d bytes, not %d", name, len(data), m.length)
+func (m *metaFile) check(name string, data []byte) error {
+	length := m.length
+	if length == 0 {
+		length = int64(len(data))
 	}
-	return checkHashes(name, data, m.sha256, m.sha512)
+	return checkFile(name, data, length, m.sha256, m.sha512)
 }
 
-func (m metaFile) limit(otherwise int64) int64 {
+func (m *metaFile) limit(otherwise int64) int64 {
 	if m.length != 0 {
 		return min(m.length, otherwise)
 	}
 	return otherwise
 }
 
-// meta is verified timestamp or snapshot metadata.
-type meta struct {
+// metadata is a verified timestamp, snapshot, or targets, or a role that the latter delegates to.
+type metadata struct {
 	common
-	files map[string]metaFile
+	files map[string]*metaFile // of timestamp and snapshot
+
+	targets     map[string]json.RawMessage
+	delegations []*delegation
 }
 
-// parseTimestamp verifies and reads a timestamp, which has to name a snapshot.
-func parseTimestamp(data []byte, by role) (*meta, error) {
-	m, err := parseMeta(timestampRole, data, by)
-	if err == nil && m.files[filename(snapshotRole)].version == 0 {
-		return nil, malformed("timestamp: it names no snapshot")
-	}
-	return m, err
-}
-
-// parseMeta verifies and reads timestamp or snapshot; without an error it is not nil.
-func parseMeta(kind string, data []byte, by role) (*meta, error) {
-	u, err := open(kind, data)
-	if err != nil {
-		return nil, err
-	}
-	if err := u.verify(by); err != nil {
-		return nil, err
-	}
-	f, c := u.fields(kind)
-	m := &meta{common: c, files: map[string]metaFile{}}
-	for name, raw := range f.members("meta") {
-		mf := &fields{where: kind + ": " + clip(name)}
-		if mf.object = mf.membersOf("meta", raw); mf.err == nil {
-			m.files[name] = parseMetaFile(mf)
-		}
-		if mf.err != nil {
-			f.fail("%v", mf.err)
-		}
-	}
-	if f.err != nil {
-		return nil, f.err
-	}
-	return m, nil
-}
-
-// targets is verified metadata of targets or of a role that it delegates to.
-type targets struct {
-	common
-	files       map[string]json.RawMessage
-	delegations []delegation
-}
-
-func parseTargets(name string, data []byte, by role) (*targets, error) {
+// parse verifies and reads a role's metadata; kind is its type.
+func parse(kind, name string, data []byte, by *role) (*metadata, error) {
 	u, err := open(name, data)
 	if err != nil {
 		return nil, err
@@ -142,49 +100,62 @@ func parseTargets(name string, data []byte, by role) (*targets, error) {
 	if err := u.verify(by); err != nil {
 		return nil, err
 	}
-	f, c := u.fields(targetsRole)
-	t := &targets{common: c, files: f.members("targets")}
-	if f.has("delegations") {
-		t.delegations = parseDelegations(f)
+	f, c := u.fields(kind)
+	m := &metadata{common: c}
+	if kind == targetsRole {
+		m.targets = f.members("targets")
+		if f.has("delegations") {
+			m.delegations = parseDelegations(f.inner("delegations", f.object["delegations"]))
+		}
+	} else {
+		m.files = map[string]*metaFile{}
+		for name, raw := range f.members("meta") {
+			m.files[name] = parseMetaFile(f.inner(clip(name), raw))
+		}
 	}
-	return t, f.err
+	if kind == timestampRole && m.files[filename(snapshotRole)] == nil {
+		f.fail("it names no snapshot")
+	}
+	if *f.err != nil {
+		return nil, *f.err
+	}
+	return m, nil
 }
 
 // target reads the entry of a path; nil if there is none.
-func (t *targets) target(path string) (*Target, error) {
-	raw, ok := t.files[path]
+func (m *metadata) target(path string) (*Target, error) {
+	raw, ok := m.targets[path]
 	if !ok {
 		return nil, nil
 	}
-	f := &fields{where: t.role + ": " + clip(path)}
-	if f.object = f.membersOf("target", raw); f.err != nil {
-		return nil, f.err
-	}
-	target := &Target{Path: path, Length: f.number("length", 0, maxLength)}
-	target.SHA256, target.SHA512 = f.hashes(true)
+	f := newFields(m.role+": "+clip(path), raw)
+	t := &Target{Path: path, Length: f.number("length", 0, maxLength)}
+	t.SHA256, t.SHA512 = f.hashes()
 	if f.has("custom") {
 		f.members("custom")
-		target.Custom = f.object["custom"]
+		t.Custom = f.object["custom"]
 	}
-	return target, f.err
+	return t, *f.err
 }
 
 // Verify compares a file's bytes with what its target says.
 func (t *Target) Verify(data []byte) error {
-	if int64(len(data)) != t.Length {
-		return malformed("%s: %d bytes, not %d", clip(t.Path), len(data), t.Length)
-	}
-	return checkHashes(t.Path, data, t.SHA256, t.SHA512)
+	return checkFile(t.Path, data, t.Length, t.SHA256, t.SHA512)
 }
 
-func checkHashes(name string, data []byte, sha256, sha512 string) error {
-	if sha256 != "" && hashHex(data) != sha256 {
-		return malformed("%s: its sha256 is not %s", clip(name), sha256)
+func checkFile(name string, data []byte, length int64, sha256, sha512 string) error {
+	what := ""
+	switch {
+	case int64(len(data)) != length:
+		what = "length"
+	case sha256 != "" && hashHex(data) != sha256:
+		what = "sha256"
+	case sha512 != "" && hash512Hex(data) != sha512:
+		what = "sha512"
+	default:
+		return nil
 	}
-	if sha512 != "" && hash512Hex(data) != sha512 {
-		return malformed("%s: its sha512 is not %s", clip(name), sha512)
-	}
-	return nil
+	return malformed("%s has another %s than is signed", clip(name), what)
 }
 
 // filename is the name of a role's metadata in requests and in the store: the

@@ -13,7 +13,7 @@ import (
 type role struct {
 	ids       []string
 	threshold int64
-	keys      map[string]key // of the metadata that defines the role
+	keys      map[string]*key // of the metadata that defines the role
 }
 
 // common is what all roles' metadata begins with.
@@ -35,21 +35,13 @@ func open(name string, data []byte) (*unverified, error) {
 	if err := strictjson.CheckExact(data); err != nil {
 		return nil, malformed("%s: %v", name, err)
 	}
-	f := &fields{where: name}
-	f.object = f.membersOf("the file", data)
-	u := &unverified{name: name, signatures: map[string][]byte{}}
-	if f.err == nil {
-		f.members("signed")
-		u.signed = f.object["signed"]
-	}
+	f := newFields(name, data)
+	u := &unverified{name: name, signed: f.object["signed"], signatures: map[string][]byte{}}
 	for _, raw := range f.list("signatures", MaxSignatures) {
-		s := &fields{where: name + ": signatures", object: f.membersOf("signatures", raw)}
+		s := f.inner("signatures", raw)
 		id, text := s.text("keyid"), s.text("sig")
-		if s.err != nil {
-			return nil, s.err
-		}
 		if _, twice := u.signatures[id]; twice {
-			return nil, malformed("%s: two signatures of key %s", name, clip(id))
+			s.fail("two of key %s", clip(id))
 		}
 		signature, err := hex.DecodeString(text)
 		if err != nil {
@@ -57,21 +49,20 @@ func open(name string, data []byte) (*unverified, error) {
 		}
 		u.signatures[id] = signature
 	}
-	return u, f.err
+	return u, *f.err
 }
 
 // verify tells whether enough of a role's keys have signed. Each key counts
 // once, whatever ids it has.
-func (u *unverified) verify(r role) error {
+func (u *unverified) verify(r *role) error {
 	message, err := canonical(u.signed)
 	if err != nil {
 		return fmt.Errorf("%s: %w", u.name, err)
 	}
 	good := map[string]bool{}
 	for _, id := range r.ids {
-		k, known := r.keys[id]
-		signature := u.signatures[id]
-		if known && signature != nil && k.verify(message, signature) {
+		k, signature := r.keys[id], u.signatures[id]
+		if k != nil && signature != nil && k.verify(message, signature) {
 			good[k.identity] = true
 		}
 	}
@@ -84,21 +75,17 @@ func (u *unverified) verify(r role) error {
 // fields begins to read what is signed: it is for those who have verified it, and for a root, which
 // has to be read first to be verified.
 func (u *unverified) fields(kind string) (*fields, common) {
-	f := &fields{where: u.name}
-	f.object = f.membersOf("signed", u.signed)
-	if f.err != nil {
-		return f, common{}
-	}
-	if got := f.text("_type"); f.err == nil && got != kind {
+	f := newFields(u.name, u.signed)
+	if got := f.text("_type"); got != kind {
 		f.fail("it is of type %q, not %s", clip(got), kind)
 	}
-	if v := f.text("spec_version"); f.err == nil && (len(v) < 2 || v[:2] != "1.") {
+	if v := f.text("spec_version"); len(v) < 2 || v[:2] != "1." {
 		f.fail("specification %q, this client knows 1", clip(v))
 	}
 	return f, common{role: u.name, version: f.number("version", 1, maxVersion), expires: f.time("expires")}
 }
 
-func (c common) checkExpiry(now time.Time) error {
+func (c *common) checkExpiry(now time.Time) error {
 	if now.Before(c.expires) {
 		return nil
 	}
@@ -106,8 +93,8 @@ func (c common) checkExpiry(now time.Time) error {
 }
 
 // parseRole reads key ids and threshold.
-func parseRole(f *fields, keys map[string]key) role {
-	r := role{ids: f.texts("keyids", MaxKeys), threshold: f.number("threshold", 1, MaxKeys), keys: keys}
+func parseRole(f *fields, keys map[string]*key) *role {
+	r := &role{ids: f.texts("keyids", MaxKeys), threshold: f.number("threshold", 1, MaxKeys), keys: keys}
 	seen := map[string]bool{}
 	for _, id := range r.ids {
 		if seen[id] {

@@ -21,6 +21,11 @@
 // Beyond the specification it refuses: duplicate keys in JSON, invalid UTF-8, data after
 // the value, numbers that are no integers, a key under an id that is not
 // its hash, two ids for one key counted twice, and delegations to the names of top-level roles.
+//
+// Keys are Ed25519, ECDSA P-256 (in the one usual encoding, PKIX with an uncompressed point) and RSA-PSS of
+// at least 2048 bits. Others are kept and do not count. Path patterns have the two wildcards that the
+// specification names, * and ?; a bracket, which other clients may take for the
+// begin of a class, stands for itself.
 package tuf
 
 import (
