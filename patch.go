@@ -2,7 +2,6 @@ package updater
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +44,7 @@ func (s *Staged) tryDeltas(ctx context.Context, sp *spool) error {
 }
 
 // fetchDeltas makes the new binary of the installed one, hop by hop. What
-// comes out of each is checked against its release before it is used.
+// comes out of each is the binary of its release, or an error.
 func (s *Staged) fetchDeltas(ctx context.Context, sp *spool) error {
 	base := s.Plan.Target
 	for i, h := range s.Plan.hops {
@@ -117,7 +116,7 @@ func (s *Staged) lastHop(base string, patch []byte, h hop) error {
 	return nil
 }
 
-// hop writes a binary in between. Its hash is checked by the next hop, whose base it is.
+// hop writes a binary in between.
 func (s *Staged) hop(base, next string, patch []byte, h hop) error {
 	f, err := disk.CreateFresh(s.Plan.c.fs, next)
 	if err != nil {
@@ -132,13 +131,6 @@ func (s *Staged) hop(base, next string, patch []byte, h hop) error {
 
 // patch applies a delta to the file base. The bytes that come out are nobody's until they are hashed.
 func (s *Staged) patch(w io.Writer, base string, patch []byte, h hop) error {
-	header, err := delta.ReadHeader(patch)
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w", errDelta, h.delta.File, err)
-	}
-	if hex.EncodeToString(header.OldHash[:]) != h.delta.From || hex.EncodeToString(header.NewHash[:]) != h.hash || header.NewSize != h.size {
-		return fmt.Errorf("%w: %s is for other binaries", errDelta, h.delta.File)
-	}
 	f, err := s.Plan.c.fs.Open(base)
 	if err != nil {
 		return &store.LocalError{Err: onDisk(err)}
@@ -154,7 +146,7 @@ func (s *Staged) patch(w io.Writer, base string, patch []byte, h hop) error {
 	}
 	defer unmap()
 	out := &keepError{w: w}
-	if err := delta.Apply(out, old, patch, h.size); err != nil {
+	if err := delta.Apply(out, old, patch, delta.NewFiles(h.delta.From, h.hash, h.size)); err != nil {
 		if out.err != nil {
 			return &store.LocalError{Err: onDisk(out.err)}
 		}

@@ -251,7 +251,7 @@ func TestVerifyDeltas(t *testing.T) {
 		"other bytes":      {flipped, func(*updater.Delta) {}, "not the file"},
 		"missing":          {nil, func(*updater.Delta) {}, "no such file"},
 		"damaged":          {flipped, func(d *updater.Delta) { d.SHA256 = sum(flipped) }, "delta"},
-		"another base":     {patch, func(d *updater.Delta) { d.From = good.Deltas[1].From }, "other binaries"},
+		"another base":     {patch, func(d *updater.Delta) { d.From = good.Deltas[1].From }, "another base"},
 		"no delta":         {[]byte("x"), func(d *updater.Delta) { d.SHA256, d.Size = sum([]byte("x")), 1 }, "not a valid delta"},
 		"larger than said": {append(bytes.Clone(patch), 0), func(*updater.Delta) {}, "larger"},
 	} {

@@ -76,8 +76,9 @@ func DiffFiles(old, fresh, patch string, force bool, progress func(done, all int
 	return d, writeFile(patch, 0o644, force, func(f *os.File) error { _, err := f.Write(data); return err })
 }
 
-// PatchFile writes the file fresh, which patch makes of the file old. It appears whole, with the mode of old, and with the
-// hash that the patch names, or not at all. Force replaces one that is there, which may be old itself.
+// PatchFile writes the file fresh, which patch makes of the file old. It appears whole, with the mode of old, or not at
+// all. The patch holds four bytes of the hash of each, which finds damage and mix-ups, not forgery: where that matters, compare
+// the hash that is returned. Force replaces a file that is there, which may be old itself.
 //
 // Errors: ErrFileExists, ones that say that the patch is damaged or for another file, and those of the files.
 func PatchFile(old, patch, fresh string, force bool) (File, error) {
@@ -96,17 +97,14 @@ func PatchFile(old, patch, fresh string, force bool) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	header, err := delta.ReadHeader(p)
-	if err != nil {
-		return File{}, fmt.Errorf("%s: %w", patch, err)
-	}
+	var made delta.Files
 	err = writeFile(fresh, info.Mode().Perm(), force, func(f *os.File) error {
-		if err := delta.Apply(f, a, p, maxBinary); err != nil {
+		if made, err = delta.ApplyAlone(f, a, p, maxBinary); err != nil {
 			return fmt.Errorf("applying %s to %s: %w", patch, old, err)
 		}
 		return nil
 	})
-	return File{header.NewSize, hex.EncodeToString(header.NewHash[:])}, err
+	return File{made.Size, hex.EncodeToString(made.New[:])}, err
 }
 
 func writable(name string, force bool) error {

@@ -49,7 +49,7 @@ func deltasInstallable(s store.Store, root []byte, version string, binaries map[
 		if err != nil {
 			return "", err
 		}
-		if err := delta.Apply(io.Discard, binaries[d.From], patch, spec.Size); err != nil {
+		if err := delta.Apply(io.Discard, binaries[d.From], patch, delta.NewFiles(d.From, spec.Sha256Hash, spec.Size)); err != nil {
 			return "", err
 		}
 		list = append(list, d.Version)

@@ -2,10 +2,9 @@ package repo
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	updater "github.com/choria-io/go-updater"
@@ -33,12 +32,9 @@ func (v *verifier) delta(ctx context.Context, r Release, spec *updater.Spec, d u
 	if err != nil {
 		return err
 	}
-	header, err := delta.ReadHeader(patch)
-	if err != nil {
-		return err
-	}
-	if hex.EncodeToString(header.OldHash[:]) != d.From || hex.EncodeToString(header.NewHash[:]) != spec.Sha256Hash {
-		return errors.New("it is for other binaries than release.json says")
+	files := delta.NewFiles(d.From, spec.Sha256Hash, spec.Size)
+	if err := files.Fits(patch); err != nil {
+		return fmt.Errorf("for the binaries that release.json names: %w", err)
 	}
 	r.Version = d.Version
 	base, downloader, err := v.spec(r)
@@ -52,14 +48,7 @@ func (v *verifier) delta(ctx context.Context, r Release, spec *updater.Spec, d u
 	if err != nil {
 		return err
 	}
-	h := sha256.New()
-	if err := delta.Apply(h, old, patch, spec.Size); err != nil {
-		return err
-	}
-	if hex.EncodeToString(h.Sum(nil)) != spec.Sha256Hash {
-		return errors.New("it makes another binary")
-	}
-	return nil
+	return delta.Apply(io.Discard, old, patch, files)
 }
 
 func (v *verifier) fetchDelta(ctx context.Context, r Release, d updater.Delta) ([]byte, error) {

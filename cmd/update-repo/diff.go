@@ -66,8 +66,8 @@ func patchCommand() *cobra.Command {
 	var force, asJSON bool
 	c := &cobra.Command{
 		Use: "patch OLD PATCH NEW", Short: "Make the new file of the old one and a patch", Args: needArgs(3, 3, "OLD, PATCH or NEW"),
-		Long: "Make the file NEW of the file OLD and what `diff` wrote. Both files' hashes are checked, and\n" +
-			"NEW appears whole or not at all.",
+		Long: "Make the file NEW of the file OLD and what `diff` wrote. NEW appears whole or not at all.\n" +
+			"The patch holds four bytes of both files' hashes: that finds damage, not forgery.",
 		Example: "  update-repo patch tool-1.2.3 tool.delta tool-1.2.4",
 		RunE: func(c *cobra.Command, args []string) error {
 			f, err := repo.PatchFile(args[0], args[1], args[2], force)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"io"
 	"runtime/debug"
 
@@ -11,122 +12,202 @@ import (
 )
 
 // Magic begins every delta. Its last byte is the version of the format.
-const Magic = "GoDELTA\x01"
+const Magic = "GD\x01"
+
+// checkSize is how much of a file's SHA-256 is in a patch: enough to notice a mistake, not to stop somebody.
+const checkSize = 4
 
 // A header is what stands before the range coded body.
 type header struct {
-	oldSize, newSize uint64
-	oldHash, newHash [sha256.Size]byte
+	newSize          uint64
+	oldHash, newHash [checkSize]byte
 }
 
-const headerSize = len(Magic) + 8 + 8 + 2*sha256.Size
+func newHeader(old, fresh []byte) *header {
+	a, b := sha256.Sum256(old), sha256.Sum256(fresh)
+	return &header{uint64(len(fresh)), [checkSize]byte(a[:]), [checkSize]byte(b[:])}
+}
 
 func (h *header) bytes() []byte {
-	b := append([]byte(nil), Magic...)
-	b = binary.LittleEndian.AppendUint64(b, h.oldSize)
-	b = binary.LittleEndian.AppendUint64(b, h.newSize)
+	b := binary.AppendUvarint([]byte(Magic), h.newSize)
 	b = append(b, h.oldHash[:]...)
 	return append(b, h.newHash[:]...)
 }
 
 func parseHeader(patch []byte) (h header, body []byte, err error) {
-	if len(patch) < headerSize || !bytes.HasPrefix(patch, []byte(Magic)) {
+	b, ok := bytes.CutPrefix(patch, []byte(Magic))
+	if !ok {
 		return h, nil, formatError("it does not begin as one of this version")
 	}
-	b := patch[len(Magic):]
-	h.oldSize, h.newSize = binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
-	copy(h.oldHash[:], b[16:])
-	copy(h.newHash[:], b[16+sha256.Size:])
-	if h.oldSize > maxFile || h.newSize > maxFile {
-		return h, nil, limitError("files of more than %d bytes", int64(maxFile))
+	var n int
+	if h.newSize, n = binary.Uvarint(b); n <= 0 || len(b) < n+2*checkSize || n > 1 && b[n-1] == 0 {
+		return h, nil, formatError("the header makes no sense")
 	}
-	return h, patch[headerSize:], nil
+	copy(h.oldHash[:], b[n:])
+	copy(h.newHash[:], b[n+checkSize:])
+	if h.newSize > maxFile {
+		return h, nil, limitError("a file of more than %d bytes", int64(maxFile))
+	}
+	return h, b[n+2*checkSize:], nil
 }
 
-// A Header is what a patch says of the files, unverified.
-type Header struct {
-	OldSize, NewSize int64 // bytes
-	OldHash, NewHash [sha256.Size]byte
+// Files names a delta's two files, as somebody says who is trusted, such as a signed release.
+type Files struct {
+	Old, New [sha256.Size]byte // SHA-256
+	Size     int64             // of the new file, in bytes
 }
 
-// ReadHeader returns what a patch applies to and what it makes, as it claims.
+// NewFiles takes the SHA-256 in hex. What is none names no file.
+func NewFiles(old, fresh string, size int64) Files {
+	return Files{hashOf(old), hashOf(fresh), size}
+}
+
+func hashOf(digits string) (sum [sha256.Size]byte) {
+	if b, err := hex.DecodeString(digits); err == nil && len(b) == sha256.Size {
+		copy(sum[:], b)
+	}
+	return sum
+}
+
+// Fits tells whether a patch claims to be for these files.
 //
-// Errors: ErrFormat, ErrLimit.
-func ReadHeader(patch []byte) (Header, error) {
+// Errors: ErrFormat, ErrBase and ErrLimit.
+func (f Files) Fits(patch []byte) error {
 	h, _, err := parseHeader(patch)
-	return Header{int64(h.oldSize), int64(h.newSize), h.oldHash, h.newHash}, err
+	if err != nil {
+		return err
+	}
+	return f.fits(h)
 }
 
-// Apply writes the new file that patch makes of old to w, at most limit bytes. Old may be a mapped
-// file: it is only read, and a fault while reading is an error. When Apply returns nil, what was
-// written has the hash that the patch names; on an error, what was written is worthless.
+func (f Files) fits(h header) error {
+	if h.oldHash != [checkSize]byte(f.Old[:]) {
+		return ErrBase
+	}
+	if h.newHash != [checkSize]byte(f.New[:]) || int64(h.newSize) != f.Size {
+		return formatError("it is for another new file")
+	}
+	return nil
+}
+
+// Apply writes the new file that patch makes of old to w, at most files.Size bytes. Old and patch may be
+// mapped files: they are only read, and a fault while reading is an error. When Apply returns nil,
+// what was written is the new file that was named; on an error, it is worthless.
 //
 // Beyond old and patch it needs 27 MB of memory for a program of 15 MB and 35 MB for one of 58 MB, and
 // no more than 100 MB if the patch is hostile.
 //
-// Errors: ErrBase if old is not the patch's base, ErrFormat, ErrLimit, and those of w.
-func Apply(w io.Writer, old, patch []byte, limit int64) (err error) {
+// Errors: ErrBase if old is not the file that was named, or the patch is for another, ErrFormat, ErrLimit, and those of w.
+func Apply(w io.Writer, old, patch []byte, files Files) error {
+	made, err := guarded(w, old, patch, func(h header, sum [sha256.Size]byte) error {
+		if sum != files.Old {
+			return ErrBase
+		}
+		return files.fits(h)
+	})
+	if err == nil && made.New != files.New {
+		err = errResult
+	}
+	return err
+}
+
+// ApplyAlone is Apply for a patch that nobody vouches for. It goes by the first 4 bytes of the files' hashes, which the
+// patch holds: that finds damage and mix-ups, but anybody can make a patch that makes anything. It writes at
+// most limit bytes, and returns what the files are.
+//
+// Errors: as those of Apply.
+func ApplyAlone(w io.Writer, old, patch []byte, limit int64) (Files, error) {
+	return guarded(w, old, patch, alone(limit))
+}
+
+// A check says whether a patch is for an old file, before anything else is read of either.
+type check func(h header, old [sha256.Size]byte) error
+
+func alone(limit int64) check {
+	return func(h header, old [sha256.Size]byte) error {
+		if h.oldHash != [checkSize]byte(old[:]) {
+			return ErrBase
+		}
+		if limit < 0 || h.newSize > uint64(limit) {
+			return limitError("the new file has %d bytes, more than %d", h.newSize, limit)
+		}
+		return nil
+	}
+}
+
+func guarded(w io.Writer, old, patch []byte, fits check) (files Files, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
 			err = formatError("%v", r) // no input is known that leads here
 		}
 	}()
-	return apply(w, old, patch, limit)
+	return apply(w, old, patch, fits)
 }
 
-func apply(w io.Writer, old, patch []byte, limit int64) error {
+func apply(w io.Writer, old, patch []byte, fits check) (files Files, err error) {
 	h, body, err := parseHeader(patch)
 	if err != nil {
-		return err
+		return files, err
 	}
-	if h.oldSize != uint64(len(old)) || h.oldHash != sha256.Sum256(old) {
-		return ErrBase
+	files = Files{Old: sha256.Sum256(old), Size: int64(h.newSize)}
+	if err := fits(h, files.Old); err != nil {
+		return files, err
 	}
-	if limit < 0 || h.newSize > uint64(limit) {
-		return limitError("the new file has %d bytes, more than %d", h.newSize, limit)
-	}
-	c, err := newDecoder(body)
+	out, err := decode(w, old, body, h.newSize)
 	if err != nil {
-		return err
+		return files, err
 	}
-	p, err := codePlan(c, old, &plan{}, h.newSize)
+	files.New = out.hash()
+	if h.newHash != [checkSize]byte(files.New[:]) {
+		return files, errResult
+	}
+	return files, nil
+}
+
+var errResult = formatError("the result is not the new file")
+
+// decode writes what body makes of old.
+func decode(w io.Writer, old, body []byte, size uint64) (*output, error) {
+	c := newDecoder(body)
+	p, err := codePlan(c, old, &plan{}, size)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r := newResidual(c, p.source(old), newGuesser(p), budget(h.newSize))
+	r := newResidual(c, p.source(old), newGuesser(p), budget(size))
 	if p.stored > 0 {
 		z, err := openStored(c, p.stored)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		defer z.Close()
 		r.stored = z
 	}
-	out := newOutput(w, p.generated, h.newSize)
+	out := newOutput(w, p.generated, size)
 	if err := r.decode(p.size, out.Write); err != nil {
-		return err
+		return nil, err
 	}
 	if n, _ := atEnd(r.stored); n > 0 {
-		return formatError("more insertions than places for them")
+		return nil, formatError("more insertions than places for them")
 	}
 	if err := c.end(); err != nil {
-		return err
+		return nil, err
 	}
-	return out.end(h.newHash)
+	return out, out.end()
 }
 
 // maxWindow bounds the memory of the zstd decoder.
 const maxWindow = 8 << 20
 
-// openStored takes the zstd stream of the insertions, n bytes, from the end of the decoder's input.
+// openStored takes the zstd stream of the insertions, n bytes, from the end of the decoder's input. Of a body with
+// something after it no zeros are left out.
 func openStored(c *coder, n uint64) (*zstd.Decoder, error) {
 	if n > uint64(len(c.in)) {
 		return nil, formatError("insertions longer than the patch")
 	}
 	cut := uint64(len(c.in)) - n
 	stream := c.in[cut:]
-	c.in = c.in[:cut]
+	c.in, c.trimmed = c.in[:cut], 0
 	z, err := zstd.NewReader(bytes.NewReader(stream), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {

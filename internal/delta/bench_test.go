@@ -31,7 +31,7 @@ func BenchmarkCorpus(b *testing.B) {
 			b.Fatal(err)
 		}
 		made := time.Now()
-		if err := Apply(&comparer{want: fresh}, old, patch, int64(len(fresh))); err != nil {
+		if _, err := ApplyAlone(&comparer{want: fresh}, old, patch, int64(len(fresh))); err != nil {
 			b.Fatal(err)
 		}
 		fmt.Printf("%s\t%d\t%d\tdiff %.1f s\tapply %.2f s\tsteps %d rounds %d inserted %d stored %d\n", filepath.Base(dir), len(fresh), len(patch),

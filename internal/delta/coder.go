@@ -12,6 +12,9 @@ type coder struct {
 	width    uint32
 	code     uint32
 	in       []byte // decoder: what is left
+	before   byte   // decoder: the last of the input so far
+	lacking  int    // decoder: zeros that were read after the input's end
+	trimmed  int    // zeros that are left out at the end, at the most
 	bad      bool   // decoder: the input ended early
 	out      []byte // encoder: written so far, without cache and pending
 	cache    byte
@@ -22,33 +25,31 @@ type coder struct {
 
 const (
 	topWidth = 1 << 24
-	// rcHeader is the number of bytes that a range coded body has at the least.
-	rcHeader = 5
+	// maxTrimmed is how many zeros an encoder leaves out at the end.
+	maxTrimmed = 4
 )
 
 func newEncoder() *coder {
-	return &coder{encoding: true, width: 0xffffffff, pending: 1}
+	return &coder{encoding: true, width: 0xffffffff, pending: 1, trimmed: maxTrimmed}
 }
 
-func newDecoder(body []byte) (*coder, error) {
-	if len(body) < rcHeader || body[0] != 0 {
-		return nil, formatError("the body does not begin as one")
-	}
-	c := &coder{width: 0xffffffff, in: body[1:]}
+func newDecoder(body []byte) *coder {
+	c := &coder{width: 0xffffffff, in: body, trimmed: maxTrimmed}
 	for range 4 {
 		c.code = c.code<<8 | uint32(c.next())
 	}
-	return c, nil
+	return c
 }
 
-// next takes a byte of the input. After its end there are zeros, and the coder is bad.
+// next takes a byte of the input. After its end there are the zeros that were left out; beyond those, the coder is bad.
 func (c *coder) next() byte {
 	if len(c.in) == 0 {
-		c.bad = true
+		c.lacking++
+		c.bad = c.bad || c.lacking > c.trimmed
 		return 0
 	}
 	b := c.in[0]
-	c.in = c.in[1:]
+	c.in, c.before = c.in[1:], b
 	return b
 }
 
@@ -103,20 +104,32 @@ func (c *coder) shift() {
 	c.low = c.low << 8 & 0xffffffff
 }
 
-// finish returns what the encoder has written.
+// finish returns what the encoder has written. Of all numbers that say the same it takes the roundest, and
+// leaves out zeros at its end. The first byte is always 0, and left out too.
 func (c *coder) finish() []byte {
+	for k := 32; k >= 0; k-- {
+		mask := uint64(1)<<k - 1
+		if v := (c.low + mask) &^ mask; v < c.low+uint64(c.width) {
+			c.low = v
+			break
+		}
+	}
 	for range 5 {
 		c.shift()
 	}
-	return c.out
+	out := c.out[1:]
+	for n := 0; n < c.trimmed && len(out) > 0 && out[len(out)-1] == 0; n++ {
+		out = out[:len(out)-1]
+	}
+	return out
 }
 
-// end tells whether the decoder has read its input to the end, and not beyond.
+// end tells whether the decoder has read its input to the end, and not beyond. What could be shorter is not valid.
 func (c *coder) end() error {
 	if c.bad {
 		return formatError("the body ends early")
 	}
-	if len(c.in) != 0 {
+	if len(c.in) != 0 || c.lacking < c.trimmed && c.before == 0 {
 		return formatError("bytes after the body")
 	}
 	return nil

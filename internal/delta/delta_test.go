@@ -2,9 +2,12 @@ package delta
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"io"
 	"math/rand/v2"
-	"os"
 	"testing"
 )
 
@@ -46,51 +49,8 @@ func diffed(t testing.TB, old, fresh []byte) ([]byte, *Stats) {
 
 func applied(old, patch []byte, limit int) ([]byte, error) {
 	var out bytes.Buffer
-	err := Apply(&out, old, patch, int64(limit))
+	_, err := ApplyAlone(&out, old, patch, int64(limit))
 	return out.Bytes(), err
-}
-
-func TestAnyTwoFiles(t *testing.T) {
-	ls, err := os.ReadFile("/bin/ls")
-	if err != nil {
-		ls = random(3, 1<<17)
-	}
-	noise := random(1, 100_000)
-	for _, c := range []struct {
-		name       string
-		old, fresh []byte
-		most       int // bytes of the patch
-	}{
-		{"empty to empty", nil, nil, 200},
-		{"empty to one byte", nil, []byte{7}, 200},
-		{"one byte to empty", []byte{7}, nil, 200},
-		{"something to empty", noise, nil, 200},
-		{"empty to something", nil, noise, 101_000},
-		{"equal", noise, noise, 200},
-		{"one byte changed", noise, append(append(bytes.Clone(noise[:5000]), noise[5000]+1), noise[5001:]...), 210},
-		{"moved", noise, append(bytes.Clone(noise[50_000:]), noise[:50_000]...), 220},
-		{"unrelated", noise, random(2, 90_000), 91_000},
-		{"text", text(3000, 0), text(3000, 100), 500},
-		{"shorter", noise, noise[1000:3000], 220},
-		{"a program to a longer one", ls, append(bytes.Clone(ls), "more"...), 220},
-		{"a program cut off", ls, ls[:len(ls)/2], 220},
-		{"zeros", make([]byte, 1<<20), make([]byte, 1<<19), 220},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			patch, _ := diffed(t, c.old, c.fresh)
-			got, err := applied(c.old, patch, len(c.fresh))
-			if err != nil || !bytes.Equal(got, c.fresh) {
-				t.Fatalf("not reproduced: %v", err)
-			}
-			if len(patch) > c.most {
-				t.Errorf("the patch has %d bytes, more than %d", len(patch), c.most)
-			}
-			again, _ := diffed(t, c.old, c.fresh)
-			if !bytes.Equal(patch, again) {
-				t.Error("the same files gave another patch")
-			}
-		})
-	}
 }
 
 func TestStoredInsertions(t *testing.T) {
@@ -113,8 +73,9 @@ func TestRefusals(t *testing.T) {
 	other[100]++
 	newer := bytes.Clone(patch)
 	newer[len(Magic)-1]++
-	large := bytes.Clone(patch)
-	large[len(Magic)+15] = 0x7f
+	large := append(binary.AppendUvarint([]byte(Magic), maxFile+1), patch[headerSize(patch)-2*checkSize:]...)
+	longer := append([]byte(Magic), patch[len(Magic)]|0x80, patch[len(Magic)+1]|0x80, 0)
+	longer = append(longer, patch[len(Magic)+2:]...)
 	for _, c := range []struct {
 		name       string
 		old, patch []byte
@@ -128,8 +89,9 @@ func TestRefusals(t *testing.T) {
 		{"a negative limit", old, patch, -1, ErrLimit},
 		{"a size beyond all", old, large, 1 << 30, ErrLimit},
 		{"a newer version", old, newer, len(fresh), ErrFormat},
+		{"a number with a zero before it", old, longer, len(fresh), ErrFormat},
 		{"nothing", old, nil, len(fresh), ErrFormat},
-		{"a header alone", old, patch[:headerSize], len(fresh), ErrFormat},
+		{"a header alone", old, patch[:headerSize(patch)], len(fresh), ErrFormat},
 		{"one byte too few", old, patch[:len(patch)-1], len(fresh), ErrFormat},
 		{"one byte too many", old, append(bytes.Clone(patch), 0), len(fresh), ErrFormat},
 	} {
@@ -157,19 +119,53 @@ func (f *failing) Write(b []byte) (int, error) {
 func TestErrorOfTheWriterIsHandedOn(t *testing.T) {
 	old, fresh := random(1, 200_000), random(2, 200_000)
 	patch, _ := diffed(t, old, fresh)
-	if err := Apply(&failing{after: 50_000}, old, patch, 1<<20); !errors.Is(err, errDisk) {
+	if _, err := ApplyAlone(&failing{after: 50_000}, old, patch, 1<<20); !errors.Is(err, errDisk) {
 		t.Errorf("%v", err)
 	}
 }
 
-func TestBase(t *testing.T) {
+// A signed release says which files they are: what else a patch makes is refused, though its own checks hold.
+func TestFiles(t *testing.T) {
 	old, fresh := text(10, 0), text(11, 0)
 	patch, _ := diffed(t, old, fresh)
-	h, err := ReadHeader(patch)
-	if err != nil || h.OldSize != int64(len(old)) || h.NewSize != int64(len(fresh)) {
-		t.Errorf("%+v, %v", h, err)
+	files := Files{sha256.Sum256(old), sha256.Sum256(fresh), int64(len(fresh))}
+	if err := Apply(io.Discard, old, patch, files); err != nil || files.Fits(patch) != nil {
+		t.Fatalf("%v, %v", err, files.Fits(patch))
 	}
-	if _, err := ReadHeader(patch[:20]); !errors.Is(err, ErrFormat) {
+	if made, err := ApplyAlone(io.Discard, old, patch, 1<<20); err != nil || made != files {
+		t.Errorf("%+v, %v", made, err)
+	}
+	if named := NewFiles(hex.EncodeToString(files.Old[:]), hex.EncodeToString(files.New[:]), files.Size); named != files {
+		t.Errorf("%+v", named)
+	}
+	for name, c := range map[string]struct {
+		change func(f *Files)
+		want   error
+		fits   bool
+	}{
+		"another base":                      {func(f *Files) { f.Old[0]++ }, ErrBase, false},
+		"another base that begins the same": {func(f *Files) { f.Old[31]++ }, ErrBase, true},
+		"another file":                      {func(f *Files) { f.New[0]++ }, ErrFormat, false},
+		"another file that begins the same": {func(f *Files) { f.New[31]++ }, ErrFormat, true},
+		"another size":                      {func(f *Files) { f.Size++ }, ErrFormat, false},
+		"a negative size":                   {func(f *Files) { f.Size = -1 }, ErrFormat, false},
+		"nothing":                           {func(f *Files) { *f = Files{} }, ErrBase, false},
+	} {
+		f := files
+		c.change(&f)
+		if err := Apply(io.Discard, old, patch, f); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+		if err := f.Fits(patch); (err == nil) != c.fits {
+			t.Errorf("%s: it fits: %v", name, err)
+		}
+	}
+	if err := files.Fits(patch[:5]); !errors.Is(err, ErrFormat) {
 		t.Errorf("%v", err)
 	}
+}
+
+func headerSize(patch []byte) int {
+	_, n := binary.Uvarint(patch[len(Magic):])
+	return len(Magic) + n + 2*checkSize
 }

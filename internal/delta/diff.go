@@ -143,7 +143,7 @@ func (d *differ) best() ([]byte, *Stats, error) {
 	err := errors.New("there is none")
 	for _, t := range d.tries {
 		check := &comparer{want: d.fresh}
-		if err = apply(check, d.old, t.patch, int64(len(d.fresh))); err == nil {
+		if _, err = apply(check, d.old, t.patch, alone(int64(len(d.fresh)))); err == nil {
 			if d.progress != nil {
 				d.progress(allSteps, allSteps)
 			}

@@ -7,20 +7,23 @@
 //
 // # Format, version 1
 //
-// A patch is a header, a body and, rarely, a stream. Numbers in the header are little-endian.
+// A patch is a header, a body and, rarely, a stream.
 //
-//	offset  size
-//	     0     8  "GoDELTA" and the version, 1
-//	     8     8  size of the old file, at most 2^31
-//	    16     8  size of the new file, at most 2^31
-//	    24    32  SHA-256 of the old file, checked before anything else is read
-//	    56    32  SHA-256 of the new file, checked at the end
-//	    88        body, coded by one range coder
-//	              zstd stream of the insertions, if the plan says so
+//	size
+//	   3  "GD" and the version, 1
+//	1..5  size of the new file, at most 2^31, as a varint: 7 bits a byte, the lowest first, in as few bytes as that takes
+//	   4  the first bytes of the old file's SHA-256, checked before anything else is read
+//	   4  the first bytes of the new file's SHA-256, checked at the end
+//	      body, coded by one range coder
+//	      zstd stream of the insertions, if the plan says so
+//
+// A signed release says what the files' hashes are, whole: Apply compares those, before and after.
 //
 // The range coder is LZMA's, with probabilities of 16 bits; a 1 takes the lower part of the range
-// (coder.go). What it codes is, in order:
+// (coder.go). Its first byte, always 0, is left out, and so are, if no stream follows, up to 4 zeros at its end. What
+// it codes is, in order:
 //
+//	more?        whether anything precedes the residual; if so:
 //	transform?   whether the old file is transformed; if so:
 //	layout       where its text, tables and pointers are, and the bases that offsets count from
 //	bases        the same bases in the new file; then its segments

@@ -1,8 +1,6 @@
 package delta
 
 import (
-	"crypto/sha256"
-
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -30,7 +28,7 @@ func (e *encoding) modelled() int64 {
 
 // encode makes the patch for the alignment s of the new file.
 func (e *encoding) encode(whole []byte, s []stretch) ([]byte, *Stats, error) {
-	h := header{oldSize: uint64(len(e.old)), newSize: uint64(len(whole)), oldHash: sha256.Sum256(e.old), newHash: sha256.Sum256(whole)}
+	h := newHeader(e.old, whole)
 	rounds := ops(s, len(e.fresh))
 	stats := &Stats{Transformed: e.plan.image != nil, Ops: len(rounds)}
 	for _, o := range rounds {
@@ -64,6 +62,7 @@ func (e *encoding) body(rounds []op, newSize uint64, stats *Stats) ([]byte, erro
 	r := newResidual(c, e.plan.source(e.old), newGuesser(e.plan), budget(newSize))
 	r.sections = e.sections
 	if e.plan.stored > 0 {
+		c.trimmed = 0
 		r.stored = &inserted{rounds: rounds, fresh: e.fresh}
 	}
 	if err := r.encode(rounds, e.fresh); err != nil {

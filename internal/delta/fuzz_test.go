@@ -2,7 +2,6 @@ package delta
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"testing"
@@ -13,7 +12,7 @@ func checkApply(t *testing.T, old, patch []byte) {
 	t.Helper()
 	const limit = 1 << 20
 	out := &counter{}
-	err := apply(out, old, patch, limit)
+	_, err := apply(out, old, patch, alone(limit))
 	if err != nil && !errors.Is(err, ErrFormat) && !errors.Is(err, ErrBase) && !errors.Is(err, ErrLimit) {
 		t.Fatalf("an error of no type: %v", err)
 	}
@@ -23,7 +22,8 @@ func checkApply(t *testing.T, old, patch []byte) {
 }
 
 func headed(old []byte, newSize uint64, body []byte) []byte {
-	h := header{oldSize: uint64(len(old)), newSize: newSize, oldHash: sha256.Sum256(old)}
+	h := newHeader(old, nil)
+	h.newSize = newSize
 	return append(h.bytes(), body...)
 }
 
@@ -31,7 +31,7 @@ func FuzzApply(f *testing.F) {
 	old := synthetic(archAMD64).old
 	for _, name := range []string{"data", "amd64", "arm64"} {
 		patch := golden(&testing.T{}, "patch-"+name, nil)
-		f.Add(patch[headerSize:], uint32(imageSize/4))
+		f.Add(patch[headerSize(patch):], uint32(imageSize/4))
 	}
 	f.Add([]byte{0, 1, 2, 3, 4, 5}, uint32(100))
 	f.Fuzz(func(t *testing.T, body []byte, size uint32) {

@@ -9,14 +9,17 @@ type plan struct {
 	size      uint64 // of the residual's output: the new file without what is generated
 }
 
+// rareChance is 1/16. Most of all pairs are no executables.
+const rareChance = chance(1 << 28)
+
 // codePlan codes a plan. An encoder's p is complete; a decoder's is filled in.
 func codePlan(c *coder, old []byte, p *plan, newSize uint64) (*plan, error) {
-	var transform chance = evenChance
-	on := 0
-	if p.image != nil {
-		on = 1
+	any, transform := rareChance, evenChance
+	if c.flag(one(p.image != nil || len(p.generated) > 0 || p.stored > 0), &any, intLimit) == 0 {
+		p.size = newSize
+		return p, nil
 	}
-	if on = c.flag(on, &transform, intLimit); on == 1 {
+	if c.flag(one(p.image != nil), &transform, intLimit) == 1 {
 		if p.image == nil {
 			p.image = &image{old: old}
 		}
@@ -32,6 +35,13 @@ func codePlan(c *coder, old []byte, p *plan, newSize uint64) (*plan, error) {
 		return nil, formatError("the plan ends early")
 	}
 	return p, nil
+}
+
+func one(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // code codes what the image is made by, and makes a decoder's image ready.

@@ -181,7 +181,7 @@ func TestCorruptions(t *testing.T) {
 			for i := range each {
 				bad := corrupt(r, patch)
 				out := &counter{want: fresh}
-				err := apply(out, old, bad, int64(len(fresh)))
+				_, err := apply(out, old, bad, alone(int64(len(fresh))))
 				if err == nil && (out.differs || out.n != len(fresh)) {
 					t.Fatalf("corruption %d: another file, and no error", i)
 				}
@@ -214,7 +214,7 @@ func (c *counter) Write(b []byte) (int, error) {
 // corrupt damages what is after the hashes, mostly near the beginning, where the plan is.
 func corrupt(r *rand.Rand, patch []byte) []byte {
 	b := bytes.Clone(patch)
-	from := headerSize
+	from := headerSize(patch)
 	span := len(b) - from
 	if r.IntN(2) == 0 {
 		span = min(span, 300)
@@ -243,7 +243,7 @@ func TestMemory(t *testing.T) {
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if err := Apply(&counter{}, old, patch, int64(len(fresh))); err != nil {
+	if _, err := ApplyAlone(&counter{}, old, patch, int64(len(fresh))); err != nil {
 		t.Fatal(err)
 	}
 	runtime.ReadMemStats(&after)
@@ -271,7 +271,7 @@ import (
 	"github.com/choria-io/go-updater/internal/delta"
 )
 
-func main() { _ = delta.Apply(os.Stdout, nil, nil, 0) }
+func main() { _ = delta.Apply(os.Stdout, nil, nil, delta.Files{}) }
 `
 	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o600); err != nil {
 		t.Fatal(err)
