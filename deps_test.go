@@ -11,8 +11,9 @@ const module = "github.com/choria-io/go-updater"
 
 // What a package of ours may import of ours, and why so little.
 var rules = map[string][]string{
-	"":                             {"store", "internal/delta", "internal/disk", "internal/exe", "internal/managed", "internal/strictjson", "internal/swap", "internal/tuf", "internal/version"},
-	"/store":                       {"internal/disk"}, // Put is durable as the swap is
+	"":                             {"store", "internal/cause", "internal/delta", "internal/disk", "internal/exe", "internal/managed", "internal/strictjson", "internal/swap", "internal/tuf", "internal/version"},
+	"/store":                       {"internal/cause", "internal/disk"}, // Put is durable as the swap is
+	"/internal/cause":              nil,
 	"/internal/delta":              nil,
 	"/internal/disk":               nil,
 	"/internal/disk/disktest":      {"internal/disk"},

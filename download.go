@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/store"
 )
@@ -185,8 +186,7 @@ func (c *Config) fetchBinary(ctx context.Context, spec *Spec, sp *spool, out sin
 			c.warn(fmt.Errorf("%w; trying %s", failures[i-1], a.File))
 		}
 		err := c.fetchArtifact(ctx, f, folder+"/"+a.File, a, spec, sp, out, check)
-		var local *store.LocalError
-		if err == nil || ctx.Err() != nil || errors.As(err, &local) {
+		if _, local := cause.Find[*store.LocalError](err); err == nil || ctx.Err() != nil || local {
 			return a, err
 		}
 		failures = append(failures, err)

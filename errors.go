@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/exe"
 	"github.com/choria-io/go-updater/internal/swap"
 	"github.com/choria-io/go-updater/internal/tuf"
@@ -145,8 +146,7 @@ func Hint(err error) string {
 // is not when a swap failed between its two steps and could not be undone; the next
 // update, or `update-repo rollback`, mends it.
 func RollbackError(err error) error {
-	var undo *swap.UndoError
-	if errors.As(err, &undo) {
+	if undo, ok := cause.Find[*swap.UndoError](err); ok {
 		return undo.Undo
 	}
 	return nil

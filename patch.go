@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/delta"
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/store"
@@ -32,8 +33,7 @@ func (s *Staged) tryDeltas(ctx context.Context, sp *spool) error {
 		}
 	}
 	err := s.fetchDeltas(ctx, sp)
-	var local *store.LocalError
-	if err == nil || ctx.Err() != nil || errors.As(err, &local) {
+	if _, local := cause.Find[*store.LocalError](err); err == nil || ctx.Err() != nil || local {
 		return err
 	}
 	if errors.Is(err, errDelta) || errors.Is(err, ErrRejected) {

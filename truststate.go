@@ -2,13 +2,13 @@ package updater
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/internal/swap"
 	"github.com/choria-io/go-updater/internal/tuf"
@@ -142,9 +142,9 @@ func (s *trustState) seen() {
 
 // explain adds to an error what usually is behind it.
 func (s *trustState) explain(err error) error {
-	var expired *tuf.ExpiredError
+	expired, ok := cause.Find[*tuf.ExpiredError](err)
 	switch {
-	case !errors.As(err, &expired):
+	case !ok:
 		return err
 	case s.floor.After(s.clock):
 		return fmt.Errorf("no news: %w, and this machine's clock says %s, which has been before", err, s.clock.Format(time.RFC3339))

@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"time"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 // Fetcher gets files from the first of several stores that has them right. It
@@ -120,8 +122,7 @@ func (f *Fetcher) Download(ctx context.Context, d Download) error {
 	for i, r := range f.Readers {
 		t := &transfer{f: f, r: r, d: d, noCache: d.NoCache, buf: make([]byte, min(bufferSize, max(d.Limit, 512)))}
 		err := t.run(ctx)
-		var local *LocalError
-		if err == nil || ctx.Err() != nil || errors.As(err, &local) {
+		if err == nil || ctx.Err() != nil || isLocal(err) {
 			return err
 		}
 		failures = append(failures, err)
@@ -161,6 +162,11 @@ func (e *LocalError) Error() string { return e.Err.Error() }
 // Unwrap returns the failure itself.
 func (e *LocalError) Unwrap() error { return e.Err }
 
+func isLocal(err error) bool {
+	_, local := cause.Find[*LocalError](err)
+	return local
+}
+
 func (f *Fetcher) notify(n Notice) {
 	if f.Notify != nil {
 		f.Notify(n)
@@ -169,29 +175,31 @@ func (f *Fetcher) notify(n Notice) {
 
 // temporary tells which failures another try may mend.
 func temporary(err error) bool {
-	var status *StatusError
-	if errors.As(err, &status) {
+	if status, ok := cause.Find[*StatusError](err); ok {
 		return status.Code == 429 || status.Code >= 500
 	}
-	var certificate x509.CertificateInvalidError
-	var unknown x509.UnknownAuthorityError
-	var host x509.HostnameError
 	switch {
-	case errors.As(err, &certificate), errors.As(err, &unknown), errors.As(err, &host):
+	case cause.Any(err, isCertificate):
 		return false
 	case errors.Is(err, ErrStalled), errors.Is(err, ErrCut), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return true
 	}
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
+	if dns, ok := cause.Find[*net.DNSError](err); ok {
 		return !dns.IsNotFound
 	}
-	var op *net.OpError // refused, reset, unreachable, timed out
-	if errors.As(err, &op) {
+	if op, ok := cause.Find[*net.OpError](err); ok { // refused, reset, unreachable, timed out
 		return op.Op == "dial" || op.Op == "read" || op.Op == "write"
 	}
-	var timeout net.Error
-	return errors.As(err, &timeout) && timeout.Timeout()
+	timeout, ok := cause.Find[net.Error](err)
+	return ok && timeout.Timeout()
+}
+
+func isCertificate(err error) bool {
+	switch err.(type) {
+	case x509.CertificateInvalidError, x509.UnknownAuthorityError, x509.HostnameError:
+		return true
+	}
+	return false
 }
 
 // pause is how long to wait before try number n+1: a random part of a time that doubles, but at least what the server asks for.
@@ -201,8 +209,7 @@ func (f *Fetcher) pause(n int, err error) time.Duration {
 		jitter = f.Jitter
 	}
 	wait := time.Duration(jitter() * float64(min(longest, firstPause<<min(n, 10))))
-	var status *StatusError
-	if errors.As(err, &status) {
+	if status, ok := cause.Find[*StatusError](err); ok {
 		wait = max(wait, min(status.RetryAfter, longestAsk))
 	}
 	return wait

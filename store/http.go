@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 // MaxRedirects is how many redirects one request follows.
@@ -214,9 +216,8 @@ func (h *HTTP) explain(ctx context.Context, name string, err error) error {
 	if cause := context.Cause(ctx); errors.Is(cause, ErrStalled) {
 		err = cause
 	}
-	var ue *url.Error
-	if errors.As(err, &ue) {
-		err = ue.Err
+	if u, ok := cause.Find[*url.Error](err); ok {
+		err = u.Err
 	}
 	return fmt.Errorf("requesting %s from %s: %w", name, h, err)
 }

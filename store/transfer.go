@@ -32,9 +32,8 @@ func (t *transfer) run(ctx context.Context) error {
 		if err == nil {
 			err = t.accept()
 		}
-		var local *LocalError
 		switch {
-		case err == nil, errors.As(err, &local):
+		case err == nil, isLocal(err):
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
