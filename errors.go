@@ -97,41 +97,46 @@ var (
 	ErrOtherPlatform = exe.ErrOtherPlatform
 )
 
-var hints = []struct {
+type advice struct {
 	err  error
 	hint string
-}{
-	{ErrBusy, "wait until the other update has ended, then try again"},
-	{ErrTargetMissing, "check the target's path; if a backup is beside it, roll back"},
-	{ErrNotWritable, "run as the user who owns the folder, or as root"},
-	{ErrReadOnly, "remount the file system for writing, or update its image"},
-	{ErrNoRoom, "free some room, and try again; nothing was changed"},
-	{ErrManaged, "upgrade it with the package manager, or allow managed targets"},
-	{ErrContainer, "build and start a new image, or allow targets in containers"},
-	{ErrUnsafeFolder, "take the right to write from other users (chmod o-w), or move the program elsewhere"},
-	{ErrObstructed, "look at what is in the way, and move it"},
-	{ErrAttributes, "run as root, who may set owners and capabilities"},
-	{ErrTampered, "find out who writes in the target's folder"},
-	{ErrNotDurable, "the update is done; check the disk"},
-	{ErrNoBackup, "a backup is made by the first update"},
-	{ErrExpired, "the program goes on as it is; the publisher renews with update-repo timestamp; if the date is wrong here, set this machine's clock"},
-	{ErrUntrusted, "the repository is not the one that this program trusts, very old, or under attack: install nothing from it, tell its publisher"},
-	{ErrOlderMetadata, "a mirror that lags catches up by itself; if it stays so, the server or someone in between is under attack: tell the publisher"},
-	{ErrMetadata, "try again later, a publish may be under way; if it stays so, tell the publisher"},
-	{ErrOtherProduct, "check the product, the version and the repository; if they are right, tell the publisher"},
-	{ErrOlderVersion, "name a newer version, or allow the downgrade"},
-	{ErrSignature, "check that the key belongs to this repository; if it does, do not install this release"},
-	{ErrOtherPlatform, "the release was published under the wrong os or arch; tell its publisher"},
-	{ErrNotExecutable, "the release does not hold a program for this platform; tell its publisher"},
-	{ErrHash, "try again later; if it stays so, tell the publisher"},
-	{ErrRejected, "try again later; if it stays so, tell the publisher"},
-	{store.ErrDowngrade, "use the https address that is meant"},
-	{fs.ErrNotExist, "check the repository, the version, the os and the arch"},
+}
+
+// hints are made when they are asked for, so that programs that never ask do not link them.
+func hints() []advice {
+	return []advice{
+		{ErrBusy, "wait until the other update has ended, then try again"},
+		{ErrTargetMissing, "check the target's path; if a backup is beside it, roll back"},
+		{ErrNotWritable, "run as the user who owns the folder, or as root"},
+		{ErrReadOnly, "remount the file system for writing, or update its image"},
+		{ErrNoRoom, "free some room, and try again; nothing was changed"},
+		{ErrManaged, "upgrade it with the package manager, or allow managed targets"},
+		{ErrContainer, "build and start a new image, or allow targets in containers"},
+		{ErrUnsafeFolder, "take the right to write from other users (chmod o-w), or move the program elsewhere"},
+		{ErrObstructed, "look at what is in the way, and move it"},
+		{ErrAttributes, "run as root, who may set owners and capabilities"},
+		{ErrTampered, "find out who writes in the target's folder"},
+		{ErrNotDurable, "the update is done; check the disk"},
+		{ErrNoBackup, "a backup is made by the first update"},
+		{ErrExpired, "the program goes on as it is; the publisher renews with update-repo timestamp; if the date is wrong here, set this machine's clock"},
+		{ErrUntrusted, "the repository is not the one that this program trusts, very old, or under attack: install nothing from it, tell its publisher"},
+		{ErrOlderMetadata, "a mirror that lags catches up by itself; if it stays so, the server or someone in between is under attack: tell the publisher"},
+		{ErrMetadata, "try again later, a publish may be under way; if it stays so, tell the publisher"},
+		{ErrOtherProduct, "check the product, the version and the repository; if they are right, tell the publisher"},
+		{ErrOlderVersion, "name a newer version, or allow the downgrade"},
+		{ErrSignature, "check that the key belongs to this repository; if it does, do not install this release"},
+		{ErrOtherPlatform, "the release was published under the wrong os or arch; tell its publisher"},
+		{ErrNotExecutable, "the release does not hold a program for this platform; tell its publisher"},
+		{ErrHash, "try again later; if it stays so, tell the publisher"},
+		{ErrRejected, "try again later; if it stays so, tell the publisher"},
+		{store.ErrDowngrade, "use the https address that is meant"},
+		{fs.ErrNotExist, "check the repository, the version, the os and the arch"},
+	}
 }
 
 // Hint is one line on what to do about an error, empty if there is nothing to say.
 func Hint(err error) string {
-	for _, h := range hints {
+	for _, h := range hints() {
 		if errors.Is(err, h.err) {
 			return h.hint
 		}

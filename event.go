@@ -34,6 +34,9 @@ type Event struct {
 	Err error // for StepWarning
 }
 
+// Event is large: built at each of the calls it would cost a kilobyte.
+//
+//go:noinline
 func (c *Config) event(step Step, message string) {
 	if c.events != nil {
 		c.events(Event{Step: step, Message: message})
@@ -52,6 +55,8 @@ func (c *Config) warn(err error) {
 
 // progress returns a function that turns byte counts into events, at most one
 // every tenth of a second and one at the end.
+//
+//go:noinline
 func (c *Config) progress(file string) func(done, total int64) {
 	var began, last time.Time
 	var first int64
