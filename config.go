@@ -13,6 +13,7 @@ import (
 
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/internal/managed"
+	"github.com/choria-io/go-updater/internal/probation"
 	"github.com/choria-io/go-updater/store"
 )
 
@@ -67,6 +68,12 @@ type Config struct {
 
 	// askKeys is set by TrustRoot alone, so that programs without one do not link what is behind it.
 	askKeys func(*Config, context.Context, string) (*trusted, error)
+
+	terms     *terms // of the probation, nil without
+	health    func(context.Context) error
+	allowHeld bool
+	reexec    func(path string) error
+	moment    func() probation.Moment
 
 	now        func() time.Time
 	legacy     bool // through the doors of v0.1.0: warn where the new ones refuse
@@ -288,6 +295,8 @@ func newConfig(opts []Option) (*Config, error) {
 		renameAway:      runtime.GOOS == "windows",
 		fs:              disk.OS,
 		now:             time.Now,
+		reexec:          reexec,
+		moment:          moment,
 	}
 	for _, opt := range opts {
 		if err := opt(c); err != nil {

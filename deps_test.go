@@ -11,7 +11,7 @@ const module = "github.com/choria-io/go-updater"
 
 // What a package of ours may import of ours, and why so little.
 var rules = map[string][]string{
-	"":                             {"store", "internal/cause", "internal/delta", "internal/disk", "internal/exe", "internal/managed", "internal/strictjson", "internal/swap", "internal/tuf", "internal/version"},
+	"":                             {"store", "internal/cause", "internal/delta", "internal/disk", "internal/exe", "internal/managed", "internal/probation", "internal/strictjson", "internal/swap", "internal/tuf", "internal/version"},
 	"/store":                       {"internal/cause", "internal/disk"}, // Put is durable as the swap is
 	"/internal/cause":              nil,
 	"/internal/delta":              nil,
@@ -19,6 +19,7 @@ var rules = map[string][]string{
 	"/internal/disk/disktest":      {"internal/disk"},
 	"/internal/exe":                nil,
 	"/internal/managed":            nil,
+	"/internal/probation":          {"internal/disk"}, // so that tests can fail each operation
 	"/internal/strictjson":         nil,
 	"/internal/version":            nil,
 	"/internal/tuf":                {"internal/strictjson"}, // what is signed is parsed once, strictly

@@ -88,6 +88,10 @@ var (
 	// ErrOlderVersion: the version is older than the current one; see [AllowDowngrade].
 	ErrOlderVersion = errors.New("the version is older than the current one")
 
+	// ErrHeld: this version was tried and went back, or was refused before the swap. It
+	// is not installed again unless [AllowHeld] says so, or [Release] gives it free.
+	ErrHeld = errors.New("the version is held")
+
 	// ErrHash: the binary has another checksum than its release says.
 	ErrHash = swap.ErrHash
 
@@ -117,6 +121,7 @@ func hints() []advice {
 		{ErrAttributes, "run as root, who may set owners and capabilities"},
 		{ErrTampered, "find out who writes in the target's folder"},
 		{ErrNotDurable, "the update is done; check the disk"},
+		{ErrHeld, "install a later version; update-repo status says what happened, update-repo release lets it be tried again"},
 		{ErrNoBackup, "a backup is made by the first update"},
 		{ErrExpired, "the program goes on as it is; the publisher renews with update-repo timestamp; if the date is wrong here, set this machine's clock"},
 		{ErrUntrusted, "the repository is not the one that this program trusts, very old, or under attack: install nothing from it, tell its publisher"},

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/probation"
 	"github.com/choria-io/go-updater/internal/swap"
 )
 
@@ -32,17 +33,44 @@ func Rollback(ctx context.Context, opts ...Option) (*Status, error) {
 	}
 	defer s.Close()
 	c.event(StepRollback, "rolling "+target+" back")
+	c.rejectByHand(target)
 	err = s.Rollback()
 	if err != nil && !errors.Is(err, ErrNotDurable) {
 		return nil, fmt.Errorf("rolling %s back: %w", target, onDisk(err))
 	}
 	c.event(StepDone, target+" is rolled back")
+	if sum, herr := swap.HashFile(c.fs, target); herr == nil {
+		if rerr := c.reconcile(c.record(target), sum); rerr != nil {
+			c.warn(rerr)
+		}
+	}
 	status, serr := c.status(target)
 	if serr != nil {
 		c.warn(serr) // of what is done already
 		status = &Status{Target: target}
 	}
 	return status, err
+}
+
+// rejectByHand has a version on probation held that somebody rolls back.
+func (c *Config) rejectByHand(target string) {
+	store := c.record(target)
+	if r, err := store.Read(); err != nil || r.Current == nil {
+		return
+	}
+	unlock, err := store.Lock(lockTries, lockPause)
+	if err != nil {
+		c.warn(err)
+		return
+	}
+	defer unlock()
+	r, err := store.Read()
+	if err == nil && r.Current != nil {
+		err = c.markBack(store, r, "somebody rolled it back")
+	}
+	if err != nil {
+		c.warn(fmt.Errorf("noting the rollback: %w", err))
+	}
 }
 
 // Status is what is known about a target on this machine.
@@ -56,7 +84,23 @@ type Status struct {
 	Backup        string `json:"backup,omitempty"` // its path, empty where there is none
 	BackupVersion string `json:"backup_version,omitempty"`
 	BackupSHA256  string `json:"backup_sha256,omitempty"`
+
+	Probation *Trial     `json:"probation,omitempty"` // nil: the target is trusted
+	Held      []Held     `json:"held,omitempty"`
+	History   []Evidence `json:"history,omitempty"` // of the last probations, oldest first
 }
+
+// What is known about probations: see [Probation] and docs/PROBATION.md.
+type (
+	// Trial is a version that has to prove itself, with all that is known about its starts.
+	Trial = probation.Trial
+
+	// Held is a version that is not to be installed again, and why.
+	Held = probation.Held
+
+	// Evidence is how a probation ended: when, why, and how the version ended each time.
+	Evidence = probation.Evidence
+)
 
 // Inspect tells what stands at the target's path, and what it could be rolled
 // back to. It changes nothing and takes no lock.
@@ -111,5 +155,19 @@ func (c *Config) status(target string) (*Status, error) {
 	if sum, err := swap.HashFile(c.fs, backup); err == nil {
 		s.Backup, s.BackupSHA256, s.BackupVersion = backup, sum, known[sum]
 	}
+	c.addProbation(s)
 	return s, nil
+}
+
+// addProbation adds what is known about probations. Where it cannot be read the rest is true all the same.
+func (c *Config) addProbation(s *Status) {
+	store := c.record(s.Target)
+	record, err := store.Read()
+	if err == nil {
+		s.Probation, s.Held = record.Current, record.Held
+		s.History, err = store.History()
+	}
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		c.warn(err)
+	}
 }

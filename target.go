@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
+
+	"github.com/choria-io/go-updater/internal/swap"
 )
 
 // self is the path of the running program: as it was called, if that leads to
@@ -22,7 +25,24 @@ func self() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("finding the running program, please use TargetFile(): %w", err)
 	}
-	return executable, nil
+	return original(executable), nil
+}
+
+// original is the path that a running program was started from, though an update may have renamed
+// its file since: to the backup, or to where the files lie that cannot be removed while they run.
+func original(path string) string {
+	folder, name := filepath.Split(strings.TrimSuffix(path, " (deleted)"))
+	base, was := strings.CutSuffix(name, ".backup")
+	if hidden, ok := strings.CutPrefix(name, "."); ok && !was {
+		base, _, was = strings.Cut(hidden, ".updater-old.")
+	}
+	if !was {
+		return filepath.Join(folder, name)
+	}
+	if _, err := os.Stat(swap.StateDir(filepath.Join(folder, base))); err != nil {
+		return filepath.Join(folder, name) // it only looks like one of ours
+	}
+	return filepath.Join(folder, base)
 }
 
 // callable are the paths that a program may have been started from by this name. (os/exec would look

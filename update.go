@@ -71,6 +71,9 @@ func (p *Plan) prepare() (*Staged, error) {
 	if err == nil {
 		err = s.checkRoom()
 	}
+	if err == nil && c.terms != nil {
+		err = c.probeState(p.Target)
+	}
 	if err != nil {
 		s.Close()
 		return nil, onDisk(err)
@@ -252,10 +255,15 @@ func (s *Staged) apply(ctx context.Context, waited bool) (*Result, error) {
 	}
 	p.c.event(StepSwap, "replacing "+p.Target)
 	s.done = false
+	if err := s.beginTrial(ctx); err != nil {
+		return nil, fmt.Errorf("beginning the probation: %w", onDisk(err))
+	}
 	err := s.file.Commit(p.To, swap.Binary{Version: p.From, SHA256: p.current}, waited)
 	if err != nil && !errors.Is(err, ErrNotDurable) {
+		s.settleTrial(p.current)
 		return nil, onDisk(err)
 	}
+	s.settleTrial(p.Spec.Sha256Hash)
 	p.c.event(StepDone, p.Target+" is version "+p.To)
 	return &Result{Plan: p, Applied: true, Backup: swap.Backup(p.Target)}, err
 }

@@ -16,10 +16,28 @@ func (s *Swap) commitAway(state State) error {
 	if err := s.writeState(state); err != nil {
 		return err
 	}
+	if s.keepBackup {
+		if _, err := s.fs.Lstat(Backup(s.target)); err == nil {
+			return s.discard()
+		}
+	}
 	if err := s.clearAway(Backup(s.target)); err != nil {
 		return fmt.Errorf("making room for the backup: %w", err)
 	}
 	return s.exchange(Backup(s.target))
+}
+
+// discard puts the staged file in the place of a target of which no backup is wanted.
+func (s *Swap) discard() error {
+	away, err := s.awayName()
+	if err != nil {
+		return err
+	}
+	err = s.exchange(away)
+	if err == nil || errors.Is(err, ErrNotDurable) {
+		s.fs.Remove(away) // if it is running, a later Open does it
+	}
+	return err
 }
 
 // exchange renames the target to away and the staged file to the target, and

@@ -27,7 +27,7 @@ func (st *Staged) Commit(version string, previous Binary, waited bool) error {
 	s := st.s
 	state := State{
 		Installed: Binary{Version: version, SHA256: st.sealedSum},
-		Previous:  previous,
+		Previous:  s.keep(previous),
 		Time:      time.Now().UTC().Truncate(time.Second),
 	}
 
@@ -60,9 +60,22 @@ func (s *Swap) commit(state State) error {
 	return nil
 }
 
+// keep is what state.json says of the backup: that it is the target that was, unless another one is kept.
+func (s *Swap) keep(previous Binary) Binary {
+	if s.keepBackup && s.state.Previous.SHA256 != "" {
+		return s.state.Previous
+	}
+	return previous
+}
+
 // backUp makes the target the backup as well. A second name costs nothing and
 // keeps every attribute; where the file system has none the backup is a copy.
 func (s *Swap) backUp() error {
+	if s.keepBackup {
+		if _, err := s.fs.Lstat(Backup(s.target)); err == nil {
+			return nil
+		}
+	}
 	same, err := s.sameFile(s.target, Backup(s.target))
 	if err != nil || same {
 		return err // rename of two names of one file does nothing and leaves both

@@ -46,19 +46,13 @@ func (s *Swap) rollback() error {
 	}
 	back := Binary{Version: s.state.Previous.Version, SHA256: sum}
 	state := State{Installed: back, Previous: back, Time: time.Now().UTC().Truncate(time.Second)}
+	// A full disk must not keep a broken binary in place. What state.json said before is
+	// true after the rollback as well, and leads to the backup if a crash cuts it short.
 	if err := s.writeState(state); err != nil {
-		return err
+		s.warn(fmt.Errorf("rolling back without a note of it: %w", err))
 	}
 	if s.renameAway {
-		away, err := s.awayName()
-		if err != nil {
-			return err
-		}
-		err = s.exchange(away)
-		if err == nil || errors.Is(err, ErrNotDurable) {
-			s.fs.Remove(away) // if it is running, a later Open does it
-		}
-		return err
+		return s.discard()
 	}
 	if err := s.fs.Rename(s.tempName(), s.target); err != nil {
 		return fmt.Errorf("putting the backup in place: %w", err)

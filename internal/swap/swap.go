@@ -113,6 +113,7 @@ type Swap struct {
 	stateDir   string
 	renameAway bool
 	missingOK  bool
+	keepBackup bool
 	warn       func(error)
 	lock       disk.File
 	state      State
@@ -155,6 +156,10 @@ func Open(o Options) (*Swap, error) {
 	}
 	return s, nil
 }
+
+// KeepBackup has Commit leave the backup as it is, if there is one: what it holds is proven,
+// and the target, which the staged file replaces, is not.
+func (s *Swap) KeepBackup() { s.keepBackup = true }
 
 // acquire takes the lock. The lock file is never removed: whoever has it open
 // would hold a lock that nobody else can see.

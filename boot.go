@@ -1,0 +1,331 @@
+package updater
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"sync"
+	"time"
+
+	"github.com/choria-io/go-updater/internal/disk"
+	"github.com/choria-io/go-updater/internal/probation"
+	"github.com/choria-io/go-updater/internal/swap"
+)
+
+// Running is the running program, as seen by its probation. The program keeps it
+// for as long as it may still confirm. Methods may be called by several goroutines.
+type Running struct {
+	c      *Config
+	target string
+	store  probation.Store
+	err    error
+
+	trial, start int    // numbers, 0: not on probation
+	sum          string // of the version on probation
+
+	mu    sync.Mutex
+	life  disk.File
+	timer *time.Timer
+	over  bool // confirmed or stopped
+}
+
+// Boot is called first thing in main. Without a probation it reads one small file, if that, and changes
+// nothing. On probation it counts this start, durably. If the program has ended uncleanly too often, or
+// has run for too long without being confirmed, it brings the backup back, holds this
+// version, and executes the old one in its own place: on Unix in the same process,
+// on Windows as a child for which it waits. It does the same later, in
+// the running program, when its time is over.
+//
+// It never makes a program fail to start: what goes wrong is told to the [Logger] and by [Running.Err].
+// Where a start cannot be counted, nobody could ever stop a bad version, so the backup comes back at once.
+//
+// Of the options those matter that concern the target, messages and health; the program gives the
+// same [TargetFile] and [StateDir] as for its updates.
+func Boot(opts ...Option) *Running {
+	r := &Running{}
+	r.err = r.boot(opts)
+	if r.err != nil && r.c != nil {
+		r.c.warn(r.err)
+	}
+	return r
+}
+
+func (r *Running) boot(opts []Option) error {
+	c, target, err := targetConfig(opts)
+	if err != nil {
+		return err
+	}
+	r.c, r.target, r.store = c, target, c.record(target)
+	if c.renameAway {
+		if err := r.heal(); err != nil {
+			return err
+		}
+	}
+	record, err := r.store.Read()
+	if err != nil {
+		return err
+	}
+	if t := record.Current; t != nil && runsFrom(target) {
+		r.trial, r.sum = t.N, t.To.SHA256
+		reason, err := r.arrive()
+		if reason != "" {
+			return r.goBack(reason)
+		}
+		if err != nil || r.start != 0 {
+			return err
+		}
+	}
+	return r.outlived()
+}
+
+// outlived makes way if another process went back while this one was starting: it runs a
+// version that is held, and that is no longer what stands at the target's path.
+func (r *Running) outlived() error {
+	record, err := r.store.Read()
+	if err != nil || len(record.Held) == 0 || runsFrom(r.target) {
+		return err
+	}
+	sum, err := runningSum()
+	if _, held := record.Holds("", sum); err != nil || !held {
+		return err
+	}
+	r.sum = sum
+	return r.execute()
+}
+
+// heal finishes what a crash between two renames left.
+func (r *Running) heal() error {
+	if _, err := r.c.fs.Lstat(r.target); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	sw, err := r.c.openSwap(r.target)
+	if err != nil {
+		return onDisk(err)
+	}
+	return sw.Close()
+}
+
+// openSwap takes the target's lock, for which it waits a few seconds.
+func (c *Config) openSwap(target string) (sw *swap.Swap, err error) {
+	for range lockTries {
+		sw, err = swap.Open(swap.Options{
+			FS: c.fs, Target: target, StateDir: c.stateDir, RenameAway: c.renameAway, AllowMissing: true, Warn: c.warn,
+		})
+		if !errors.Is(err, ErrBusy) {
+			return sw, err
+		}
+		lockPause()
+	}
+	return nil, err
+}
+
+// arrive counts this start. It returns why the version has to go back, if it has to.
+func (r *Running) arrive() (reason string, err error) {
+	unlock, err := r.store.Lock(lockTries, lockPause)
+	if errors.Is(err, probation.ErrBusy) {
+		return "", err
+	}
+	if err != nil {
+		return uncounted(err), nil
+	}
+	defer unlock()
+	record, err := r.reconciled()
+	if err != nil || record.Current == nil {
+		return "", err
+	}
+	t, now := record.Current, r.c.moment()
+	t.Settle(now, func(n int) bool { return r.store.Alive(t.N, n) }, false)
+	r.trial, r.sum = t.N, t.To.SHA256
+	if reason = t.Verdict(now); reason != "" {
+		if err := r.store.Put(record); err != nil {
+			r.c.warn(err) // what is lost is evidence
+		}
+		return reason, nil
+	}
+	r.c.remember(r.store, superseded(t, now))
+	n := t.Arrive(now, probation.ByProgram)
+	life, err := r.store.Live(t.N, n)
+	if err == nil {
+		err = r.store.Put(record)
+	}
+	if err != nil {
+		return uncounted(err), nil
+	}
+	r.start, r.life = n, life
+	r.watch(t.Left(now))
+	return "", nil
+}
+
+func uncounted(err error) string { return fmt.Sprintf("its start could not be counted: %v", err) }
+
+// superseded is what is to be remembered of a trial that this one took the place of.
+func superseded(t *probation.Trial, now probation.Moment) *probation.Evidence {
+	if t.Over == nil {
+		return nil
+	}
+	old := &probation.Record{Current: t.Over}
+	e := old.Close(probation.Superseded, "version "+t.To.Version+" was installed", now.Wall)
+	t.Over = nil
+	return &e
+}
+
+// reconciled is the record in line with what stands at the target's path.
+func (r *Running) reconciled() (*probation.Record, error) {
+	record, err := r.store.Read()
+	if err != nil || record.Current == nil {
+		return record, err
+	}
+	sum, err := swap.HashFile(r.c.fs, r.target)
+	if err != nil {
+		return record, fmt.Errorf("hashing the target: %w", err)
+	}
+	before := record.Current
+	if e := record.Reconcile(sum, r.c.moment().Wall); e != nil || record.Current != before {
+		return record, r.c.close(r.store, record, e)
+	}
+	return record, nil
+}
+
+// watch ends the probation when the time is over.
+func (r *Running) watch(left time.Duration) {
+	r.timer = time.AfterFunc(left, func() {
+		r.mu.Lock()
+		over := r.over
+		r.mu.Unlock()
+		if over {
+			return
+		}
+		if err := r.goBack("it was not confirmed in time"); err != nil {
+			r.c.warn(err)
+		}
+	})
+}
+
+// OnProbation tells whether this version still has to be confirmed.
+func (r *Running) OnProbation() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.start != 0 && !r.over
+}
+
+// Err says what went wrong in Boot; the program runs on all the same.
+func (r *Running) Err() error { return r.err }
+
+// Confirm says that this version works. It ends the probation, durably; a version that is not on probation
+// need not be confirmed, and nothing happens.
+//
+// Errors: those of the disk. The version is on probation still.
+func (r *Running) Confirm() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.start == 0 || r.over {
+		return nil
+	}
+	if err := r.c.confirm(r.store, r.trial); err != nil {
+		return err
+	}
+	r.end()
+	return nil
+}
+
+// end stops the clock. The caller holds mu.
+func (r *Running) end() {
+	r.over = true
+	r.timer.Stop()
+	r.life.Unlock()
+	r.life.Close()
+	r.store.Bury(r.trial, r.start)
+}
+
+// confirm ends trial n, whichever it is where n is 0.
+func (c *Config) confirm(store probation.Store, n int) error {
+	unlock, err := store.Lock(lockTries, lockPause)
+	if err != nil {
+		return fmt.Errorf("confirming: %w", onDisk(err))
+	}
+	defer unlock()
+	record, err := store.Read()
+	if err != nil {
+		return onDisk(err)
+	}
+	t := record.Current
+	switch {
+	case t == nil || n != 0 && t.N != n:
+		return nil
+	case t.Back != "":
+		return fmt.Errorf("confirming: version %s is on its way back: %s", t.To.Version, t.Back)
+	}
+	e := record.Close(probation.Confirmed, "", c.moment().Wall)
+	if err := store.Put(record); err != nil {
+		return fmt.Errorf("confirming: %w", onDisk(err))
+	}
+	store.DropBack()
+	c.remember(store, &e)
+	return nil
+}
+
+// Stop notes that the exit that follows is meant: an operator's stop does not count as a failure of the
+// version. A deferred Stop notes nothing if the function panics.
+//
+// Errors: those of the disk.
+func (r *Running) Stop() error {
+	if p := recover(); p != nil {
+		panic(p)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.start == 0 || r.over {
+		return nil
+	}
+	unlock, err := r.store.Lock(lockTries, lockPause)
+	if err != nil {
+		return fmt.Errorf("noting a stop: %w", onDisk(err))
+	}
+	defer unlock()
+	record, err := r.store.Read()
+	if err != nil {
+		return onDisk(err)
+	}
+	if t := record.Current; t != nil && t.N == r.trial {
+		t.Leave(r.start, r.c.moment())
+		if err := r.store.Put(record); err != nil {
+			return fmt.Errorf("noting a stop: %w", onDisk(err))
+		}
+	}
+	r.end()
+	return nil
+}
+
+// Context is [signal.NotifyContext] that notes, as Stop does, that the operator asked the program to end.
+func (r *Running) Context(parent context.Context, signals ...os.Signal) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(parent)
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, signals...)
+	go func() {
+		defer signal.Stop(caught)
+		select {
+		case <-ctx.Done():
+		case <-caught:
+			if err := r.Stop(); err != nil {
+				r.c.warn(err)
+			}
+			cancel()
+		}
+	}()
+	return ctx, cancel
+}
+
+// Reject says that this version does not work, and why: the backup comes back at once, this
+// version is held, and the old one executed in its place. Where that succeeds Reject does not return.
+// Without a probation it does nothing.
+//
+// Errors: those of [Rollback], and that of executing the old version.
+func (r *Running) Reject(reason error) error {
+	if !r.OnProbation() {
+		return nil
+	}
+	return r.goBack(reason.Error())
+}

@@ -1,0 +1,337 @@
+package probation
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/choria-io/go-updater/internal/disk"
+)
+
+// Record is what probation.json remembers.
+type Record struct {
+	Format  int    `json:"format"`
+	Last    int    `json:"last"` // number of the last trial
+	Current *Trial `json:"current,omitempty"`
+	Held    []Held `json:"held,omitempty"`
+}
+
+// Held is a binary that is not to be installed again.
+type Held struct {
+	Binary
+	Reason string    `json:"reason"`
+	Time   time.Time `json:"time"`
+}
+
+const (
+	format  = 1
+	limit   = 256 << 10
+	maxHeld = 50 // of more the oldest are forgotten
+	recent  = 20 // trials that are kept as evidence
+)
+
+// errRecord: the record was read, and is none that this program knows.
+var errRecord = errors.New("invalid record")
+
+// New makes t the current trial.
+func (r *Record) New(t *Trial) {
+	t.N = r.Last + 1
+	if over := r.Current; over != nil {
+		over.Over = nil
+		t.Over = over
+	}
+	r.Last, r.Current = t.N, t
+}
+
+// Hold adds a binary to those that are not to be installed again.
+func (r *Record) Hold(b Binary, reason string, now time.Time) {
+	r.Release(b.Version)
+	r.Held = append(r.Held, Held{Binary: b, Reason: reason, Time: now})
+	r.Held = r.Held[max(0, len(r.Held)-maxHeld):]
+}
+
+// Release gives a held version free, and tells whether it was held.
+func (r *Record) Release(version string) bool {
+	var left []Held
+	for _, h := range r.Held {
+		if h.Version != version {
+			left = append(left, h)
+		}
+	}
+	was := len(left) != len(r.Held)
+	r.Held = left
+	return was
+}
+
+// Holds finds out whether a version, or the binary with this hash, is held. Either may be empty.
+// One that is on its way back is held already.
+func (r *Record) Holds(version, sum string) (Held, bool) {
+	all := r.Held
+	if t := r.Current; t != nil && t.Back != "" {
+		all = append(all[:len(all):len(all)], Held{Binary: t.To, Reason: t.Back, Time: t.Seen.Wall})
+	}
+	for _, h := range all {
+		if version != "" && h.Version == version || sum != "" && h.SHA256 == sum {
+			return h, true
+		}
+	}
+	return Held{}, false
+}
+
+// How a trial ended.
+const (
+	Confirmed    = "confirmed"
+	RolledBack   = "rolled back"
+	Superseded   = "superseded"    // something else was installed
+	NotInstalled = "not installed" // the swap never happened, or the binary was refused before it
+)
+
+// Evidence is a trial that has ended.
+type Evidence struct {
+	N        int       `json:"n"`
+	From     Binary    `json:"from"`
+	To       Binary    `json:"to"`
+	Outcome  string    `json:"outcome"`
+	Reason   string    `json:"reason,omitempty"`
+	Began    time.Time `json:"began"`
+	Ended    time.Time `json:"ended"`
+	Starts   int       `json:"starts"`
+	Unclean  int       `json:"unclean"`
+	Reboots  int       `json:"reboots,omitempty"`
+	Failures []Failure `json:"failures,omitempty"`
+}
+
+// Close ends the current trial and says what is to be remembered of it. A binary that went back is held.
+func (r *Record) Close(outcome, reason string, now time.Time) Evidence {
+	t := r.Current
+	r.Current = nil
+	if outcome == RolledBack {
+		r.Hold(t.To, reason, now)
+	}
+	return Evidence{
+		N: t.N, From: t.From, To: t.To, Outcome: outcome, Reason: reason, Began: t.Began, Ended: now,
+		Starts: t.Starts, Unclean: t.Unclean, Reboots: t.Reboots, Failures: t.Failures,
+	}
+}
+
+// Reconcile brings the record in line with what stands at the target's path. It returns what
+// ended thereby, nil if nothing did; what is still current is on probation. A trial that is going
+// back, and stands at the target's path, stays current: the caller has to finish it.
+func (r *Record) Reconcile(sum string, now time.Time) *Evidence {
+	t := r.Current
+	if t == nil {
+		return nil
+	}
+	var e Evidence
+	switch place := t.Place(sum); {
+	case place == IsNew:
+		return nil
+	case t.Over != nil && t.Over.Place(sum) == IsNew:
+		r.Current = t.Over
+		return nil
+	case place == IsOld && t.Back != "":
+		e = r.Close(RolledBack, t.Back, now)
+	case place == IsOld && t.Starts > 0:
+		e = r.Close(RolledBack, "somebody rolled it back", now)
+	case place == IsOld:
+		e = r.Close(NotInstalled, "the update was cut short", now)
+	default:
+		e = r.Close(Superseded, "another binary was installed", now)
+	}
+	return &e
+}
+
+// Store is the folder in which it is all kept: the target's state folder.
+type Store struct {
+	FS  disk.FS
+	Dir string
+}
+
+func (s Store) path(name string) string { return filepath.Join(s.Dir, name) }
+
+const (
+	recordName  = "probation.json"
+	backName    = "probation-back.json"
+	historyName = "history.json"
+	lockName    = "probation.lock"
+)
+
+// Read reads the record. Where there is none it is empty.
+func (s Store) Read() (*Record, error) {
+	r := &Record{}
+	err := s.read(recordName, r)
+	if err == nil && r.Format != format && r.Format != 0 {
+		err = fmt.Errorf("%w: format %d, this program knows %d", errRecord, r.Format, format)
+	}
+	if err != nil {
+		return &Record{}, fmt.Errorf("reading %s: %w", s.path(recordName), err)
+	}
+	return r, nil
+}
+
+// Mend is Read, and puts a record that makes no sense aside. It tells so through warn.
+func (s Store) Mend(warn func(error)) (*Record, error) {
+	r, err := s.Read()
+	if !errors.Is(err, errRecord) {
+		return r, err
+	}
+	warn(fmt.Errorf("going on without %s, kept as %s.unreadable: %w", recordName, recordName, err))
+	return r, s.FS.Rename(s.path(recordName), s.path(recordName)+".unreadable")
+}
+
+func (s Store) read(name string, into any) error {
+	f, err := s.FS.Open(s.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return err
+	}
+	if len(data) > limit {
+		return fmt.Errorf("%w: more than %d bytes", errRecord, limit)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("%w: %w", errRecord, err)
+	}
+	return nil
+}
+
+func (s Store) write(name string, v any) error {
+	data, err := json.Marshal(v)
+	if err == nil {
+		err = disk.WriteFile(s.FS, s.path(name), append(data, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", s.path(name), err)
+	}
+	return nil
+}
+
+// Put writes the record durably.
+func (s Store) Put(r *Record) error {
+	r.Format = format
+	return s.write(recordName, r)
+}
+
+// PrepareBack writes what [Store.MarkBack] will need.
+func (s Store) PrepareBack(r *Record, reason string) error {
+	t := *r.Current
+	t.Back, t.Starts = reason, max(1, t.Starts)
+	back := *r
+	back.Format, back.Current = format, &t
+	return s.write(backName, &back)
+}
+
+// MarkBack makes what [Store.PrepareBack] wrote the record, if it is of trial n. It needs no room on the disk.
+func (s Store) MarkBack(n int) error {
+	back := &Record{}
+	if err := s.read(backName, back); err != nil {
+		return err
+	}
+	if back.Current == nil || back.Current.N != n {
+		return fmt.Errorf("%s: %w", s.path(backName), fs.ErrNotExist)
+	}
+	if err := s.FS.Rename(s.path(backName), s.path(recordName)); err != nil {
+		return err
+	}
+	return s.FS.SyncDir(s.Dir)
+}
+
+// DropBack removes what [Store.PrepareBack] wrote.
+func (s Store) DropBack() {
+	s.FS.Remove(s.path(backName)) // of a trial that is over it does nothing
+}
+
+// History is the evidence of the last trials, oldest first.
+func (s Store) History() ([]Evidence, error) {
+	var list []Evidence
+	if err := s.read(historyName, &list); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", s.path(historyName), err)
+	}
+	return list, nil
+}
+
+// Remember adds evidence. Of the same trial, which a crash may have had end twice, the last counts.
+func (s Store) Remember(e Evidence) error {
+	list, err := s.History()
+	if err != nil && !errors.Is(err, errRecord) {
+		return err
+	}
+	var kept []Evidence
+	for _, old := range list {
+		if old.N != e.N {
+			kept = append(kept, old)
+		}
+	}
+	kept = append(kept, e)
+	return s.write(historyName, kept[max(0, len(kept)-recent):])
+}
+
+// ErrBusy: somebody has held the lock for too long.
+var ErrBusy = errors.New("the record of the probation is locked")
+
+// Lock takes the lock of the record, which is held for moments only. sleep is called between tries.
+func (s Store) Lock(tries int, sleep func()) (unlock func(), err error) {
+	f, err := s.FS.OpenLock(s.path(lockName))
+	if err != nil {
+		return nil, fmt.Errorf("opening the lock of the probation: %w", err)
+	}
+	for range tries {
+		ok, err := f.TryLock()
+		if err != nil {
+			f.Close()
+			return nil, fmt.Errorf("locking the record of the probation: %w", err)
+		}
+		if ok {
+			return func() { f.Unlock(); f.Close() }, nil
+		}
+		sleep()
+	}
+	f.Close()
+	return nil, ErrBusy
+}
+
+func (s Store) life(trial, n int) string { return s.path(fmt.Sprintf("life-%d-%d", trial, n)) }
+
+// Live takes the lock by which others see that the process of start n lives. It is to be
+// held as long as it does.
+func (s Store) Live(trial, n int) (disk.File, error) {
+	f, err := s.FS.OpenLock(s.life(trial, n))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.TryLock(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// Alive tells whether the process of start n lives. Who cannot say so is taken for dead: a start too many
+// is counted then, not one too few.
+func (s Store) Alive(trial, n int) bool {
+	f, err := s.FS.OpenLock(s.life(trial, n))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	ok, err := f.TryLock()
+	if err != nil || !ok {
+		return err == nil
+	}
+	f.Unlock()
+	s.FS.Remove(s.life(trial, n))
+	return false
+}
+
+// Bury removes what start n left.
+func (s Store) Bury(trial, n int) { s.FS.Remove(s.life(trial, n)) }

@@ -1,0 +1,236 @@
+package updater
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/choria-io/go-updater/internal/disk"
+	"github.com/choria-io/go-updater/internal/probation"
+	"github.com/choria-io/go-updater/internal/swap"
+)
+
+// terms are those of a probation.
+type terms struct {
+	attempts int
+	within   time.Duration
+}
+
+// Probation has the new version prove itself. It calls [Boot] first thing in main and
+// [Running.Confirm] when it is sure that it works. If it ends uncleanly as often as
+// attempts says, or has run for as long as within says without being confirmed, the
+// backup comes back by itself, and the version is held: see [ErrHeld].
+//
+// What is needed for that is written to the state folder before the swap. Where it cannot be, the update is
+// refused with the disk's error (ErrNotWritable, ErrReadOnly, ErrNoRoom).
+func Probation(attempts int, within time.Duration) Option {
+	return func(c *Config) error {
+		if attempts < 1 || within < time.Second {
+			return fmt.Errorf("a probation of %d attempts within %v: at least one attempt and a second are needed", attempts, within)
+		}
+		c.terms = &terms{attempts, within}
+		return nil
+	}
+}
+
+// Health sets how the program tells whether it works. Where an update begins, check is called
+// once by the version that is to be replaced: what that one fails at as well is no reason to go back from
+// its successor. [Running.Prove] calls it in the new version.
+func Health(check func(context.Context) error) Option {
+	return func(c *Config) error {
+		c.health = check
+		return nil
+	}
+}
+
+// AllowHeld lets a version be installed that is held.
+func AllowHeld() Option {
+	return func(c *Config) error {
+		c.allowHeld = true
+		return nil
+	}
+}
+
+func moment() probation.Moment {
+	boot, up := sinceBoot()
+	return probation.Moment{Boot: boot, Up: up, Wall: time.Now().UTC().Truncate(time.Second)}
+}
+
+func (c *Config) record(target string) probation.Store {
+	return probation.Store{FS: c.fs, Dir: c.stateFolder(target)}
+}
+
+// held tells whether a version of the target, or the binary with this hash, is not to be installed, and why. Either may be empty.
+func (c *Config) held(target, version, sum string) (reason string, held bool) {
+	r, err := c.record(target).Read()
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		c.warn(err)
+	}
+	h, held := r.Holds(version, sum)
+	return h.Reason, held
+}
+
+func (c *Config) checkHeld(target, version, sum string) error {
+	if c.allowHeld {
+		return nil
+	}
+	reason, held := c.held(target, version, sum)
+	if !held {
+		return nil
+	}
+	return fmt.Errorf("%w: %s on %s: %s", ErrHeld, c.Version, target, reason)
+}
+
+// probeState finds out before the download whether the state folder can be written.
+func (c *Config) probeState(target string) error {
+	name := filepath.Join(c.stateFolder(target), "probe")
+	if err := disk.WriteFile(c.fs, name, make([]byte, 4096)); err != nil {
+		return fmt.Errorf("a probation is impossible: %w", err)
+	}
+	return c.fs.Remove(name)
+}
+
+const (
+	lockTries = 100
+	lockSleep = 20 * time.Millisecond
+)
+
+func lockPause() { time.Sleep(lockSleep) }
+
+// beginTrial writes what a probation needs before the swap. An update of a binary that is itself on
+// probation leaves the backup as it is, which is the last one that proved itself.
+func (s *Staged) beginTrial(ctx context.Context) error {
+	p, c := s.Plan, s.Plan.c
+	store := c.record(p.Target)
+	if r, err := store.Read(); c.terms == nil && (err != nil || r.Current == nil) {
+		return nil
+	}
+	baseline := c.baseline(ctx)
+	unlock, err := store.Lock(lockTries, lockPause)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r, err := store.Mend(c.warn)
+	if err != nil {
+		return err
+	}
+	c.remember(store, r.Reconcile(p.current, c.moment().Wall))
+	from := s.previous()
+	if r.Current != nil {
+		from = r.Current.From
+		s.swap.KeepBackup()
+	}
+	if c.terms == nil {
+		return nil
+	}
+	if c.allowHeld {
+		r.Release(p.To)
+	}
+	r.New(&probation.Trial{
+		From: from, To: probation.Binary{Version: p.To, SHA256: p.Spec.Sha256Hash}, Backup: swap.Backup(p.Target),
+		Attempts: c.terms.attempts, Within: c.terms.within, Began: c.moment().Wall, Seen: c.moment(), Baseline: baseline,
+	})
+	if err := store.PrepareBack(r, "its starts could not be counted: the state folder could not be written"); err != nil {
+		return err
+	}
+	return store.Put(r)
+}
+
+// previous is what is known of the binary that is about to be replaced.
+func (s *Staged) previous() probation.Binary {
+	b := probation.Binary{Version: s.Plan.From, SHA256: s.Plan.current}
+	if state := s.swap.State(); b.Version == "" && state.Installed.SHA256 == b.SHA256 {
+		b.Version = state.Installed.Version
+	}
+	return b
+}
+
+// baseline is how the running version fails its health check, empty if it does not.
+func (c *Config) baseline(ctx context.Context) string {
+	if c.health == nil || c.terms == nil {
+		return ""
+	}
+	if err := c.health(ctx); err != nil {
+		c.warn(fmt.Errorf("the current version fails its health check: %w", err))
+		return err.Error()
+	}
+	return ""
+}
+
+// settleTrial brings the record in line with what the swap did.
+func (s *Staged) settleTrial(sum string) {
+	c, store := s.Plan.c, s.Plan.c.record(s.Plan.Target)
+	if r, err := store.Read(); err == nil && r.Current == nil {
+		return
+	}
+	if err := c.reconcile(store, sum); err != nil {
+		c.warn(fmt.Errorf("bringing the record of the probation in line: %w", err))
+	}
+}
+
+// reconcile brings the record in line with the target's hash.
+func (c *Config) reconcile(store probation.Store, sum string) error {
+	unlock, err := store.Lock(lockTries, lockPause)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r, err := store.Read()
+	if err != nil || r.Current == nil {
+		return err
+	}
+	before := r.Current
+	if e := r.Reconcile(sum, c.moment().Wall); e != nil || r.Current != before {
+		return c.close(store, r, e)
+	}
+	return nil
+}
+
+// close writes a record of which a trial has ended.
+func (c *Config) close(store probation.Store, r *probation.Record, e *probation.Evidence) error {
+	c.remember(store, e)
+	if err := store.Put(r); err != nil {
+		return err
+	}
+	store.DropBack()
+	return nil
+}
+
+// remember keeps evidence, as well as that can be done.
+func (c *Config) remember(store probation.Store, e *probation.Evidence) {
+	if e == nil {
+		return
+	}
+	for n := range e.Starts {
+		store.Bury(e.N, n+1)
+	}
+	if err := store.Remember(*e); err != nil {
+		c.warn(fmt.Errorf("keeping the evidence of a probation: %w", err))
+	}
+}
+
+// Release gives a held version free, so that it can be installed again. It tells whether it was held.
+func Release(ctx context.Context, version string, opts ...Option) (bool, error) {
+	c, target, err := targetConfig(opts)
+	if err != nil {
+		return false, err
+	}
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	store := c.record(target)
+	unlock, err := store.Lock(lockTries, lockPause)
+	if err != nil {
+		return false, onDisk(err)
+	}
+	defer unlock()
+	r, err := store.Read()
+	if err != nil || !r.Release(version) {
+		return false, onDisk(err)
+	}
+	return true, onDisk(store.Put(r))
+}
