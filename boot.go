@@ -68,7 +68,7 @@ func (r *Running) boot(opts []Option) error {
 	if err != nil {
 		return err
 	}
-	if t := record.Current; t != nil && runsFrom(target) {
+	if t := record.Current; t != nil && c.runsFrom(target) {
 		r.trial, r.sum = t.N, t.To.SHA256
 		reason, err := r.arrive()
 		if reason != "" {
@@ -85,7 +85,7 @@ func (r *Running) boot(opts []Option) error {
 // version that is held, and that is no longer what stands at the target's path.
 func (r *Running) outlived() error {
 	record, err := r.store.Read()
-	if err != nil || len(record.Held) == 0 || runsFrom(r.target) {
+	if err != nil || len(record.Held) == 0 || r.c.runsFrom(r.target) {
 		return err
 	}
 	sum, err := runningSum()

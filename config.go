@@ -73,6 +73,7 @@ type Config struct {
 	health    func(context.Context) error
 	allowHeld bool
 	reexec    func(path string) error
+	runsFrom  func(path string) bool
 	moment    func() probation.Moment
 
 	now        func() time.Time
@@ -296,6 +297,7 @@ func newConfig(opts []Option) (*Config, error) {
 		fs:              disk.OS,
 		now:             time.Now,
 		reexec:          reexec,
+		runsFrom:        runsFrom,
 		moment:          moment,
 	}
 	for _, opt := range opts {

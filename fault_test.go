@@ -31,11 +31,12 @@ const faultChild = "UPDATER_FAULT_CHILD"
 
 // scenario is one action under one strategy.
 type scenario struct {
-	action string // "update", "signed update", "update by deltas", or "rollback" of an update
+	action string // "update", "signed update", "update by deltas", "rollback" of an update, or one of probationActions
 	away   bool
 }
 
-var scenarios = []scenario{{"update", false}, {"rollback", false}, {"update", true}, {"rollback", true}, {"signed update", false}, {"update by deltas", false}}
+var scenarios = []scenario{{"update", false}, {"rollback", false}, {"update", true}, {"rollback", true}, {"signed update", false}, {"update by deltas", false},
+	{"update on probation", false}, {"go back", false}, {"confirm", false}, {"go back", true}}
 
 func (s scenario) String() string {
 	if s.away {
@@ -47,7 +48,7 @@ func (s scenario) String() string {
 // want is what stands at the target before and after.
 func (s scenario) want(t testing.TB) (before, after []byte) {
 	old, new := buildPrograms(t)
-	if s.action == "rollback" {
+	if s.action == "rollback" || s.action == "go back" {
 		return new, old
 	}
 	return old, new
@@ -62,6 +63,7 @@ func (s scenario) prepare(t testing.TB, url string) string {
 			t.Fatalf("preparing the rollback: %v", err)
 		}
 	}
+	s.prepareTrial(t, url, target)
 	return target
 }
 
@@ -72,11 +74,17 @@ func (s scenario) run(fsys disk.FS, url, target string) error {
 		AllowContainer(),
 		func(c *Config) error { c.fs, c.renameAway = fsys, s.away; return nil },
 	}
+	if s.onProbation() {
+		opts = append(opts, hour)
+	}
 	if s.action == "update by deltas" {
 		opts = append(opts, Version("1.2.5"))
 	}
 	if s.action == "signed update" {
 		opts = append(opts, TrustRoot(newTUF().Files["1.root.json"]), at2030)
+	}
+	if run := probationActions[s.action]; run != nil {
+		return run(fsys, target, opts)
 	}
 	if s.action == "rollback" {
 		_, err := Rollback(context.Background(), opts...)
@@ -138,11 +146,12 @@ func (s scenario) checkAfter(t *testing.T, what, url, target string, faulted err
 	if err := s.run(disk.OS, url, target); err != nil {
 		t.Fatalf("%v, %s: rerun: %v", s, what, err)
 	}
-	if !bytes.Equal(read(t, target), after) {
+	if !bytes.Equal(read(t, target), after) && s.action != "confirm" {
 		t.Fatalf("%v, %s: after the rerun the target is not what it should be", s, what)
 	}
 	s.checkWhole(t, what+", rerun", target)
-	checkClean(t, fmt.Sprintf("%v, %s", s, what), target)
+	s.checkRecord(t, what, target)
+	s.checkClean(t, fmt.Sprintf("%v, %s", s, what), target)
 }
 
 func (s scenario) checkWhole(t *testing.T, what, target string) {
@@ -160,7 +169,7 @@ func (s scenario) checkWhole(t *testing.T, what, target string) {
 }
 
 // checkClean makes sure that no temporary file is left.
-func checkClean(t *testing.T, what, target string) {
+func (s scenario) checkClean(t *testing.T, what, target string) {
 	t.Helper()
 	for folder, allowed := range map[string]string{
 		filepath.Dir(target):  " " + filepath.Base(target) + " " + filepath.Base(target) + ".backup ." + filepath.Base(target) + ".updater ",
@@ -171,7 +180,7 @@ func checkClean(t *testing.T, what, target string) {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			if !strings.Contains(allowed, " "+e.Name()+" ") && !strings.Contains(what, "(remove "+e.Name()+")") {
+			if !strings.Contains(allowed, " "+e.Name()+" ") && !s.mayLeave(e.Name()) && !strings.Contains(what, "(remove "+e.Name()+")") {
 				t.Errorf("%s: %s is left", what, filepath.Join(folder, e.Name()))
 			}
 		}
@@ -181,7 +190,7 @@ func checkClean(t *testing.T, what, target string) {
 // errnos are what operations fail with. Applying deltas twice for each failure and rerun takes
 // its time, and what comes before and after is the other updates'.
 func (s scenario) errnos() []syscall.Errno {
-	if s.action == "update by deltas" {
+	if s.action == "update by deltas" || s.onProbation() {
 		return []syscall.Errno{syscall.EIO}
 	}
 	return []syscall.Errno{syscall.ENOSPC, syscall.EIO, syscall.EACCES}
@@ -251,7 +260,7 @@ func (s scenario) failAt(t *testing.T, url string, at int, errno syscall.Errno, 
 	if gone && !s.away {
 		t.Fatalf("%v, %s: one rename has nothing to undo: %v", s, what, err)
 	}
-	if !gone {
+	if !gone && s.action != "confirm" {
 		want := before
 		if err == nil || errors.Is(err, ErrNotDurable) {
 			want = after
@@ -383,7 +392,7 @@ func (s scenario) checkCrash(t *testing.T, what string, crash disktest.Crash, ta
 	case !ok && s.away && !done:
 	case !ok:
 		t.Fatalf("%v, %s: no target", s, what)
-	case done && !bytes.Equal(data, after):
+	case done && !bytes.Equal(data, after) && s.action != "confirm":
 		t.Fatalf("%v, %s: success was reported and is lost", s, what)
 	case !bytes.Equal(data, before) && !bytes.Equal(data, after):
 		t.Fatalf("%v, %s: the target has %d other bytes", s, what, len(data))

@@ -130,6 +130,9 @@ func (s *Staged) beginTrial(ctx context.Context) error {
 	if c.allowHeld {
 		r.Release(p.To)
 	}
+	if r.Current == nil {
+		store.Sweep()
+	}
 	r.New(&probation.Trial{
 		From: from, To: probation.Binary{Version: p.To, SHA256: p.Spec.Sha256Hash}, Backup: swap.Backup(p.Target),
 		Attempts: c.terms.attempts, Within: c.terms.within, Began: c.moment().Wall, Seen: c.moment(), Baseline: baseline,

@@ -174,7 +174,7 @@ func TestResumeAfterKill(t *testing.T) {
 			if !bytes.Equal(read(t, target), new) {
 				t.Error("the target is not new")
 			}
-			checkClean(t, name, target)
+			scenario{}.checkClean(t, name, target)
 		})
 	}
 }

@@ -98,7 +98,7 @@ func TestDelta(t *testing.T) {
 	if runs(t, target) != "new" {
 		t.Error("the new binary does not run")
 	}
-	checkClean(t, "delta", target)
+	scenario{}.checkClean(t, "delta", target)
 }
 
 // A host that is two releases behind goes through the one in between if that is shorter.
@@ -124,7 +124,7 @@ func TestDeltaChain(t *testing.T) {
 	if got := fmt.Sprint(r.fetched()); got != "[from-1.2.1.delta from-1.2.2.delta]" {
 		t.Errorf("fetched %s", got)
 	}
-	checkClean(t, "chain", target)
+	scenario{}.checkClean(t, "chain", target)
 }
 
 // Whatever is wrong with a delta, the full binary is fetched in the same update. What

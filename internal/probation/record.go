@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/choria-io/go-updater/internal/disk"
@@ -244,6 +245,19 @@ func (s Store) MarkBack(n int) error {
 		return err
 	}
 	return s.FS.SyncDir(s.Dir)
+}
+
+// Sweep removes what processes left that were killed while a trial ended.
+func (s Store) Sweep() {
+	entries, err := s.FS.ReadDir(s.Dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "life-") || e.Name() == historyName+".new" {
+			s.FS.Remove(s.path(e.Name()))
+		}
+	}
 }
 
 // DropBack removes what [Store.PrepareBack] wrote.
