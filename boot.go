@@ -54,7 +54,7 @@ func Boot(opts ...Option) *Running {
 }
 
 func (r *Running) boot(opts []Option) error {
-	c, target, err := targetConfig(opts)
+	c, target, err := bootConfig(opts)
 	if err != nil {
 		return err
 	}
@@ -94,6 +94,18 @@ func (r *Running) outlived() error {
 	}
 	r.sum = sum
 	return r.execute()
+}
+
+// bootConfig is the configuration of the doors that look at this process.
+func bootConfig(opts []Option) (*Config, string, error) {
+	c, target, err := targetConfig(opts)
+	if err == nil && c.reexec == nil {
+		c.reexec = reexec
+	}
+	if err == nil && c.runsFrom == nil {
+		c.runsFrom = runsFrom
+	}
+	return c, target, err
 }
 
 // heal finishes what a crash between two renames left.
@@ -136,7 +148,7 @@ func (r *Running) arrive() (reason string, err error) {
 	if err != nil || record.Current == nil {
 		return "", err
 	}
-	t, now := record.Current, r.c.moment()
+	t, now := record.Current, r.c.clock()
 	t.Settle(now, func(n int) bool { return r.store.Alive(t.N, n) }, false)
 	r.trial, r.sum = t.N, t.To.SHA256
 	if reason = t.Verdict(now); reason != "" {
@@ -183,7 +195,7 @@ func (r *Running) reconciled() (*probation.Record, error) {
 		return record, fmt.Errorf("hashing the target: %w", err)
 	}
 	before := record.Current
-	if e := record.Reconcile(sum, r.c.moment().Wall); e != nil || record.Current != before {
+	if e := record.Reconcile(sum, r.c.clock().Wall); e != nil || record.Current != before {
 		return record, r.c.close(r.store, record, e)
 	}
 	return record, nil
@@ -258,7 +270,7 @@ func (c *Config) confirm(store probation.Store, n int) error {
 	case t.Back != "":
 		return fmt.Errorf("confirming: version %s is on its way back: %s", t.To.Version, t.Back)
 	}
-	e := record.Close(probation.Confirmed, "", c.moment().Wall)
+	e := record.Close(probation.Confirmed, "", c.clock().Wall)
 	if err := store.Put(record); err != nil {
 		return fmt.Errorf("confirming: %w", onDisk(err))
 	}
@@ -290,7 +302,7 @@ func (r *Running) Stop() error {
 		return onDisk(err)
 	}
 	if t := record.Current; t != nil && t.N == r.trial {
-		t.Leave(r.start, r.c.moment())
+		t.Leave(r.start, r.c.clock())
 		if err := r.store.Put(record); err != nil {
 			return fmt.Errorf("noting a stop: %w", onDisk(err))
 		}

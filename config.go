@@ -69,12 +69,15 @@ type Config struct {
 	// askKeys is set by TrustRoot alone, so that programs without one do not link what is behind it.
 	askKeys func(*Config, context.Context, string) (*trusted, error)
 
+	// trials is set by Probation and its like alone, so that programs without do not link what is behind it.
+	trials    *trials
 	terms     *terms // of the probation, nil without
 	health    func(context.Context) error
 	allowHeld bool
-	reexec    func(path string) error
-	runsFrom  func(path string) bool
-	moment    func() probation.Moment
+
+	reexec   func(path string) error // nil: the system's, as are the next two
+	runsFrom func(path string) bool
+	moment   func() probation.Moment
 
 	now        func() time.Time
 	legacy     bool // through the doors of v0.1.0: warn where the new ones refuse
@@ -296,9 +299,6 @@ func newConfig(opts []Option) (*Config, error) {
 		renameAway:      runtime.GOOS == "windows",
 		fs:              disk.OS,
 		now:             time.Now,
-		reexec:          reexec,
-		runsFrom:        runsFrom,
-		moment:          moment,
 	}
 	for _, opt := range opts {
 		if err := opt(c); err != nil {

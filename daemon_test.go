@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -217,8 +218,8 @@ func (h *host) wentBack(reason string) {
 	if _, err := os.Stat(swap.Backup(h.target)); err != nil {
 		h.t.Errorf("the backup is gone: %v", err)
 	}
-	_, err := ApplyContext(context.Background(), SourceRepo(h.repo.URL), Version("2"), TargetFile(h.target), AllowContainer())
-	if err == nil || h.fetched() != 1 {
+	_, err := ApplyContext(context.Background(), SourceRepo(h.repo.URL), Version("2"), TargetFile(h.target), AllowContainer(), Probation(0, 0))
+	if !errors.Is(err, ErrHeld) || h.fetched() != 1 {
 		h.t.Errorf("version 2 is installed again: %v", err)
 	}
 }

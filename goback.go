@@ -67,7 +67,7 @@ func (c *Config) giveUp(target string, n int, reason string) error {
 	if err := c.bringBack(sw, target, t); err != nil && !errors.Is(err, ErrNotDurable) {
 		return onDisk(err)
 	}
-	e := record.Close(probation.RolledBack, reason, c.moment().Wall)
+	e := record.Close(probation.RolledBack, reason, c.clock().Wall)
 	if err := c.close(store, record, &e); err != nil {
 		c.warn(fmt.Errorf("noting that version %s went back: %w", t.To.Version, onDisk(err)))
 	}

@@ -69,8 +69,10 @@ func (c *Config) begin(ctx context.Context) (*Plan, error) {
 		p.UpToDate, p.Fetch, p.Why = true, 0, "version "+c.Version+" is running already"
 		return p, nil
 	}
-	if err := c.checkHeld(target, c.Version, ""); err != nil {
-		return nil, err
+	if c.trials != nil {
+		if err := c.trials.held(c, target, c.Version, ""); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.checkOrder(target); err != nil {
 		return nil, err
@@ -97,8 +99,10 @@ func (p *Plan) fill(ctx context.Context) error {
 		c.Log.Printf("warning: releases are checked by checksum alone; set TrustRoot() to have signatures checked")
 	}
 	p.Spec, p.Size = spec, spec.Size
-	if err := c.checkHeld(p.Target, "", spec.Sha256Hash); err != nil {
-		return err
+	if c.trials != nil {
+		if err := c.trials.held(c, p.Target, "", spec.Sha256Hash); err != nil {
+			return err
+		}
 	}
 
 	same, err := p.installed()

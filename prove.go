@@ -68,7 +68,7 @@ func (r *Running) left() (left time.Duration, baseline string) {
 	if err != nil || record.Current == nil || record.Current.N != r.trial {
 		return 0, ""
 	}
-	return record.Current.Left(r.c.moment()), record.Current.Baseline
+	return record.Current.Left(r.c.clock()), record.Current.Baseline
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

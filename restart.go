@@ -9,7 +9,7 @@ package updater
 //
 // It returns only if that fails. Errors: those of the disk, and that of executing the file.
 func Restart(opts ...Option) error {
-	c, target, err := targetConfig(opts)
+	c, target, err := bootConfig(opts)
 	if err != nil {
 		return err
 	}

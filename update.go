@@ -72,7 +72,7 @@ func (p *Plan) prepare() (*Staged, error) {
 		err = s.checkRoom()
 	}
 	if err == nil && c.terms != nil {
-		err = c.probeState(p.Target)
+		err = c.trials.probe(c, p.Target)
 	}
 	if err != nil {
 		s.Close()
@@ -255,17 +255,31 @@ func (s *Staged) apply(ctx context.Context, waited bool) (*Result, error) {
 	}
 	p.c.event(StepSwap, "replacing "+p.Target)
 	s.done = false
-	if err := s.beginTrial(ctx); err != nil {
-		return nil, fmt.Errorf("beginning the probation: %w", onDisk(err))
-	}
-	err := s.file.Commit(p.To, swap.Binary{Version: p.From, SHA256: p.current}, waited)
+	err := s.commit(ctx, waited)
 	if err != nil && !errors.Is(err, ErrNotDurable) {
-		s.settleTrial(p.current)
 		return nil, onDisk(err)
 	}
-	s.settleTrial(p.Spec.Sha256Hash)
 	p.c.event(StepDone, p.Target+" is version "+p.To)
 	return &Result{Plan: p, Applied: true, Backup: swap.Backup(p.Target)}, err
+}
+
+// commit swaps, with what a probation needs before and after.
+func (s *Staged) commit(ctx context.Context, waited bool) error {
+	p, trials := s.Plan, s.Plan.c.trials
+	if trials != nil {
+		if err := trials.begin(s, ctx); err != nil {
+			return fmt.Errorf("beginning the probation: %w", err)
+		}
+	}
+	err := s.file.Commit(p.To, swap.Binary{Version: p.From, SHA256: p.current}, waited)
+	if trials != nil {
+		there := p.current
+		if err == nil || errors.Is(err, ErrNotDurable) {
+			there = p.Spec.Sha256Hash
+		}
+		trials.settle(s, there)
+	}
+	return err
 }
 
 // Close gives the lock back, and removes the staged binary unless it was
