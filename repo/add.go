@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"strings"
 
 	updater "github.com/choria-io/go-updater"
 )
@@ -99,7 +100,7 @@ func (r *Repo) add(ctx context.Context, t *transaction, a Addition) (*Release, e
 	if err != nil {
 		return nil, err
 	}
-	old, err := r.spec(ctx, folder+"/"+specName)
+	was, old, err := r.specBytes(ctx, folder+"/"+specName)
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, updater.ErrRejected) && a.Force:
 		old = nil // no client sees a release
@@ -111,13 +112,13 @@ func (r *Repo) add(ctx context.Context, t *transaction, a Addition) (*Release, e
 	default:
 		old.Size = size // v0.1.0 wrote none
 		release.Spec = old
-		return release, r.keep(ctx, t, folder, a, release, there)
+		return release, r.keep(ctx, t, folder, a, release, was, there)
 	}
 	if err := t.withdraw(ctx, folder); err != nil {
 		return nil, err
 	}
 	release.Spec = &updater.Spec{Sha256Hash: sum, Size: size}
-	data, err := r.replace(ctx, folder, a, f, release.Spec, old)
+	data, err := r.replace(ctx, folder, a, f, release.Spec, was, old)
 	if err != nil {
 		return nil, err
 	}
@@ -127,13 +128,13 @@ func (r *Repo) add(ctx context.Context, t *transaction, a Addition) (*Release, e
 // keep leaves the files of a release, and adds the signatures that are wanted and not there. listed says that the
 // signed metadata has it as it is; where it has not, because a publish was interrupted, the files are
 // measured before they are signed.
-func (r *Repo) keep(ctx context.Context, t *transaction, folder string, a Addition, release *Release, listed bool) error {
+func (r *Repo) keep(ctx context.Context, t *transaction, folder string, a Addition, release *Release, was []byte, listed bool) error {
 	if a.Key != nil && !sameSigned(release.Spec, a) {
 		if err := t.withdraw(ctx, folder); err != nil {
 			return err
 		}
 		release.Spec.Signature = signature(release.Spec, a)
-		if _, err := r.putSpec(ctx, folder, release.Spec); err != nil {
+		if _, err := r.putSpec(ctx, folder, was, release.Spec); err != nil {
 			return err
 		}
 		listed = false
@@ -151,11 +152,10 @@ func (r *Repo) keep(ctx context.Context, t *transaction, folder string, a Additi
 
 // replace writes all files of a release, release.json after what it names, and removes
 // what old named alone.
-func (r *Repo) replace(ctx context.Context, folder string, a Addition, f *os.File, spec, old *updater.Spec) ([]byte, error) {
+func (r *Repo) replace(ctx context.Context, folder string, a Addition, f *os.File, spec *updater.Spec, was []byte, old *updater.Spec) ([]byte, error) {
 	taken := named(old)
-	a.Name = freeName(a.Name, taken)
-	spec.BinaryPath = a.Name + ".bz2"
-	if err := r.putArtifacts(ctx, folder, a, f, spec); err != nil {
+	a, err := r.putUnderFreeName(ctx, folder, a, f, spec, maps.Clone(taken))
+	if err != nil {
 		return nil, err
 	}
 	if err := r.addDeltas(ctx, a, f, spec); err != nil {
@@ -164,7 +164,7 @@ func (r *Repo) replace(ctx context.Context, folder string, a Addition, f *os.Fil
 	if a.Key != nil {
 		spec.Signature = signature(spec, a)
 	}
-	data, err := r.putSpec(ctx, folder, spec)
+	data, err := r.putSpec(ctx, folder, was, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -174,6 +174,21 @@ func (r *Repo) replace(ctx context.Context, folder string, a Addition, f *os.Fil
 		}
 	}
 	return data, nil
+}
+
+// putUnderFreeName writes the archives under names that nothing else has.
+func (r *Repo) putUnderFreeName(ctx context.Context, folder string, a Addition, f *os.File, spec *updater.Spec, taken map[string]bool) (Addition, error) {
+	want := a.Name
+	for {
+		a.Name = freeName(want, taken)
+		spec.BinaryPath, spec.Artifacts = a.Name+".bz2", nil
+		err := r.putArtifacts(ctx, folder, a, f, spec)
+		var other *takenError
+		if !errors.As(err, &other) {
+			return a, err
+		}
+		taken[strings.TrimPrefix(other.name, folder+"/")] = true
+	}
 }
 
 // named are the files that a release consists of, beside release.json.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	updater "github.com/choria-io/go-updater"
+	"github.com/choria-io/go-updater/store"
 )
 
 func hashReader(r io.ReadSeeker) (sum string, size int64, err error) {
@@ -74,13 +76,21 @@ func (r *Repo) put(ctx context.Context, name string, encode func(io.Writer) erro
 		pw.CloseWithError(encode(pw))
 	}()
 	arrived := &counter{r: io.TeeReader(pr, h)}
-	err := r.store.Put(ctx, name, arrived)
+	err := r.putArtifact(ctx, name, arrived)
+	there := errors.Is(err, store.ErrConflict)
+	if there {
+		_, err = io.Copy(io.Discard, arrived) // it may be the same
+	}
 	pr.CloseWithError(err)
 	<-done // the encoder reads the file, which is read again or closed next
 	if err != nil {
 		return updater.Artifact{}, err
 	}
-	return updater.Artifact{Size: arrived.n, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
+	artifact := updater.Artifact{Size: arrived.n, SHA256: hex.EncodeToString(h.Sum(nil))}
+	if there {
+		return r.reuse(ctx, name, artifact)
+	}
+	return artifact, nil
 }
 
 // counter counts what is read.

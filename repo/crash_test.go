@@ -43,8 +43,18 @@ func (f *faulty) Open(ctx context.Context, name string, req store.Request) (o *s
 	return o, err
 }
 
-// Put notices when a versioned file gets other bytes: caches would go on serving the old ones.
 func (f *faulty) Put(ctx context.Context, name string, r io.Reader) error {
+	r = f.notice(name, r)
+	return f.do(func() error { return f.Mem.Put(ctx, name, r) })
+}
+
+func (f *faulty) PutIf(ctx context.Context, name string, r io.Reader, version string) error {
+	r = f.notice(name, r)
+	return f.do(func() error { return f.Mem.PutIf(ctx, name, r, version) })
+}
+
+// notice panics when a versioned file gets other bytes: caches would go on serving the old ones.
+func (f *faulty) notice(name string, r io.Reader) io.Reader {
 	if number, _, _ := strings.Cut(strings.TrimPrefix(name, "metadata/"), "."); name != "metadata/1.root.json" && strings.Trim(number, "0123456789") == "" {
 		old, err := Open(f.Mem).read(ctx, name, targetsLimit)
 		data, rerr := io.ReadAll(r)
@@ -53,7 +63,7 @@ func (f *faulty) Put(ctx context.Context, name string, r io.Reader) error {
 		}
 		r = bytes.NewReader(data)
 	}
-	return f.do(func() error { return f.Mem.Put(ctx, name, r) })
+	return r
 }
 
 func (f *faulty) Delete(ctx context.Context, name string) error {
@@ -191,4 +201,9 @@ func (i *interrupted) Open(ctx context.Context, name string, req store.Request) 
 func (i *interrupted) Put(ctx context.Context, name string, r io.Reader) error {
 	i.next()
 	return i.Store.Put(ctx, name, r)
+}
+
+func (i *interrupted) PutIf(ctx context.Context, name string, r io.Reader, version string) error {
+	i.next()
+	return store.PutIf(ctx, i.Store, name, r, version)
 }

@@ -135,10 +135,18 @@ func (m *deltaMaker) put(ctx context.Context, d updater.Delta, patch []byte) err
 	if err != nil {
 		return err
 	}
-	artifact, err := m.repo.put(ctx, folder+"/"+d.File, func(w io.Writer) error {
-		_, err := io.Copy(w, bytes.NewReader(patch))
-		return err
-	})
+	var artifact updater.Artifact
+	for i := 2; ; i++ {
+		artifact, err = m.repo.put(ctx, folder+"/"+d.File, func(w io.Writer) error {
+			_, err := io.Copy(w, bytes.NewReader(patch))
+			return err
+		})
+		var other *takenError
+		if !errors.As(err, &other) {
+			break
+		}
+		d.File = deltaName(fmt.Sprintf("%s-%d", m.name[:min(len(m.name), 190)], i), d.From)
+	}
 	if err != nil {
 		return err
 	}

@@ -258,7 +258,9 @@ func TestVerifyDeltas(t *testing.T) {
 		spec := good
 		spec.Deltas = append([]updater.Delta{}, good.Deltas...)
 		c.change(&spec.Deltas[0])
-		_, err := r.putSpec(ctx, folder, &spec)
+		was, _, err := r.specBytes(ctx, folder+"/"+specName)
+		must(t, err)
+		_, err = r.putSpec(ctx, folder, was, &spec)
 		must(t, err)
 		must(t, os.Remove(file))
 		if c.data != nil {

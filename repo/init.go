@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -145,10 +146,20 @@ func (c *change) publishFirst(ctx context.Context) ([]byte, error) {
 	if err := c.repo.putFiles(ctx, files); err != nil {
 		return nil, err
 	}
-	if err := c.repo.putBytes(ctx, versioned(c.root.Signed.Version, metadata.ROOT), root); err != nil {
+	name := versioned(c.root.Signed.Version, metadata.ROOT)
+	was, _, err := c.repo.readVersion(ctx, name, rootLimit) // an interrupted Sign left it, or someone is at it
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	return root, c.repo.putBytes(ctx, metadataFolder+"timestamp.json", timestamp)
+	if err := c.repo.swap(ctx, name, was, root); err != nil {
+		return nil, err
+	}
+	err = c.repo.swap(ctx, metadataFolder+"timestamp.json", nil, timestamp)
+	if errors.Is(err, ErrBusy) && was != nil {
+		// Someone was at it, and that root is the one whose timestamp is there.
+		err = errors.Join(err, c.repo.swap(context.WithoutCancel(ctx), name, root, was))
+	}
+	return root, err
 }
 
 // signInPlace measures all releases, completes their release.json, and returns what is to be

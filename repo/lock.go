@@ -8,8 +8,8 @@ import (
 	"github.com/choria-io/go-updater/store"
 )
 
-// lock keeps other publishers away where the store can do that. Elsewhere the timestamp is compared before
-// it is replaced, which catches all but the closest of races.
+// lock keeps other publishers away where the store can do that. Elsewhere the timestamp is
+// replaced on condition that it is the one that was read, so that of two publishers one is told.
 func (r *Repo) lock(ctx context.Context) (unlock func(), err error) {
 	l, ok := r.store.(store.Locker)
 	if !ok {

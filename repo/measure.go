@@ -36,10 +36,11 @@ func (r *Repo) complete(ctx context.Context, product string, release *Release) (
 		return nil, err
 	}
 	if changed {
+		was := data
 		if data, err = amend(data, release.Spec); err != nil {
 			return nil, err
 		}
-		if err := r.putBytes(ctx, folder+"/"+specName, data); err != nil {
+		if err := r.swap(ctx, folder+"/"+specName, was, data); err != nil {
 			return nil, err
 		}
 	}

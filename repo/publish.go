@@ -3,9 +3,7 @@ package repo
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"time"
@@ -46,10 +44,7 @@ func (c *change) publish(ctx context.Context) error {
 		return err
 	}
 	if timestamp != nil {
-		if err := c.base.unchanged(ctx); err != nil {
-			return err
-		}
-		if err := c.repo.putBytes(ctx, metadataFolder+"timestamp.json", timestamp); err != nil {
+		if err := c.repo.swap(ctx, metadataFolder+"timestamp.json", c.base.timestampData, timestamp); err != nil {
 			return err
 		}
 		c.base.timestampData = timestamp
@@ -126,15 +121,7 @@ func (c *change) putRoot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	name := versioned(c.root.Signed.Version, metadata.ROOT)
-	_, err = c.repo.read(ctx, name, rootLimit)
-	if err == nil {
-		return fmt.Errorf("%w: it has put root %d", ErrBusy, c.root.Signed.Version)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return c.repo.putBytes(ctx, name, data)
+	return c.repo.swap(ctx, versioned(c.root.Signed.Version, metadata.ROOT), nil, data)
 }
 
 func (r *Repo) putBytes(ctx context.Context, name string, data []byte) error {
@@ -143,7 +130,7 @@ func (r *Repo) putBytes(ctx context.Context, name string, data []byte) error {
 
 func (r *Repo) putFiles(ctx context.Context, files map[string][]byte) error {
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := r.putBytes(ctx, name, files[name]); err != nil {
+		if err := r.create(ctx, name, files[name]); err != nil {
 			return err
 		}
 	}

@@ -68,12 +68,18 @@ func (r *Repo) List(ctx context.Context) ([]Release, error) {
 }
 
 func (r *Repo) spec(ctx context.Context, name string) (*updater.Spec, error) {
-	f := store.Fetcher{Readers: []store.Reader{r.store}, Attempts: 1}
-	data, err := f.ReadFile(ctx, name, updater.SpecLimit, nil)
+	_, spec, err := r.specBytes(ctx, name)
+	return spec, err
+}
+
+// specBytes reads release.json; its bytes also where they are malformed.
+func (r *Repo) specBytes(ctx context.Context, name string) ([]byte, *updater.Spec, error) {
+	data, err := r.read(ctx, name, updater.SpecLimit)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return updater.ParseSpec(data)
+	spec, err := updater.ParseSpec(data)
+	return data, spec, err
 }
 
 // Remove removes a release: from the signed metadata first, then release.json, so that no reader is sent to
@@ -101,12 +107,12 @@ func (r *Repo) Remove(ctx context.Context, version, goos, arch string) (int, err
 	return len(entries), r.deleteRelease(ctx, Release{Version: version, OS: goos, Arch: arch})
 }
 
-// putSpec writes release.json and returns its bytes.
-func (r *Repo) putSpec(ctx context.Context, folder string, spec *updater.Spec) ([]byte, error) {
+// putSpec writes release.json, which was as given, and returns its bytes.
+func (r *Repo) putSpec(ctx context.Context, folder string, was []byte, spec *updater.Spec) ([]byte, error) {
 	data, err := json.MarshalIndent(spec, "", "  ")
 	if err != nil {
 		return nil, err
 	}
 	data = append(data, '\n')
-	return data, r.putBytes(ctx, folder+"/"+specName, data)
+	return data, r.swap(ctx, folder+"/"+specName, was, data)
 }

@@ -116,7 +116,7 @@ func (t *transaction) commitRewrites(ctx context.Context, list []*rewrite) error
 
 func (t *transaction) putRewrites(ctx context.Context, list []*rewrite) error {
 	for _, w := range list {
-		if err := t.repo.putBytes(ctx, w.folder+"/"+specName, w.data); err != nil {
+		if err := t.repo.swap(ctx, w.folder+"/"+specName, w.old, w.data); err != nil {
 			return err
 		}
 	}
@@ -137,10 +137,16 @@ func (t *transaction) restore(ctx context.Context, list []*rewrite) error {
 		if err != nil {
 			return err
 		}
-		if f != nil && f.VerifyLengthHashes(w.old) == nil && !bytes.Equal(w.old, w.data) {
-			if err := t.repo.putBytes(ctx, w.folder+"/"+specName, w.old); err != nil {
-				return err
-			}
+		if f == nil || f.VerifyLengthHashes(w.old) != nil || bytes.Equal(w.old, w.data) {
+			continue
+		}
+		// It may not have been replaced yet.
+		is, err := t.repo.read(ctx, w.folder+"/"+specName, updater.SpecLimit)
+		if err == nil && !bytes.Equal(is, w.old) {
+			err = t.repo.swap(ctx, w.folder+"/"+specName, w.data, w.old)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

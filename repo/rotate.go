@@ -181,10 +181,7 @@ func (r *Repo) renewTimestamp(ctx context.Context, base *signed) error {
 	if err != nil {
 		return err
 	}
-	if err := base.unchanged(ctx); err != nil {
-		return err
-	}
-	if err := r.putBytes(ctx, metadataFolder+"timestamp.json", data); err != nil {
+	if err := r.swap(ctx, metadataFolder+"timestamp.json", base.timestampData, data); err != nil {
 		return err
 	}
 	base.timestampData = data

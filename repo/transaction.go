@@ -12,6 +12,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	updater "github.com/choria-io/go-updater"
+	"github.com/choria-io/go-updater/store"
 )
 
 // transaction collects what becomes of files, and signs and publishes it once. In a
@@ -102,8 +103,11 @@ func (t *transaction) withdraw(ctx context.Context, folder string) error {
 		return nil
 	}
 	f, err := t.base.signedFile(ctx, folder+"/"+specName)
-	if f == nil || err != nil {
+	if err != nil {
 		return err
+	}
+	if f == nil {
+		return t.fence(ctx, folder)
 	}
 	names, err := t.repo.filesOf(ctx, folder)
 	if err != nil {
@@ -116,7 +120,38 @@ func (t *transaction) withdraw(ctx context.Context, folder string) error {
 	if err := t.repo.commitFiles(ctx, t.base, gone); err != nil {
 		return err
 	}
-	t.base, err = t.repo.load(ctx, false)
+	return t.reload(ctx, folder)
+}
+
+// fence makes sure that nobody else is about to sign the release.json that is there and not signed: whoever began before
+// the new timestamp cannot publish any more. The lock, where there is one, does the same.
+func (t *transaction) fence(ctx context.Context, folder string) error {
+	if _, ok := t.repo.store.(store.Locker); ok {
+		return nil
+	}
+	_, err := t.repo.read(ctx, folder+"/"+specName, updater.SpecLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := t.repo.renewTimestamp(ctx, t.base); err != nil {
+		return err
+	}
+	return t.reload(ctx, folder)
+}
+
+// reload begins anew after something was published, a release withdrawn for example.
+func (t *transaction) reload(ctx context.Context, withdrawn string) error {
+	var err error
+	if t.base, err = t.repo.load(ctx, false); err != nil {
+		return err
+	}
+	f, err := t.base.signedFile(ctx, withdrawn+"/"+specName)
+	if err == nil && f != nil {
+		err = fmt.Errorf("%w: it has published %s", ErrBusy, withdrawn)
+	}
 	return err
 }
 

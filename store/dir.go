@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/choria-io/go-updater/internal/disk"
 )
@@ -20,7 +22,11 @@ import (
 //
 // Links inside the folder are followed as long as they stay in it.
 // Files whose names start with a dot and end in ".part" are writes under way, and invisible.
-type Dir struct{ path string }
+type Dir struct {
+	path string
+	turn sync.Mutex  // conditional writes of this process, one after the other
+	held atomic.Bool // Lock was called, and its unlock was not
+}
 
 // NewDir returns the store of the files below a folder, which need not exist
 // yet for writing.
@@ -65,7 +71,7 @@ func (d *Dir) object(f *os.File, req Request) (*Object, error) {
 		return nil, disk.ErrNotRegular
 	}
 	stamp := disk.StampOf(info)
-	object := &Object{Size: info.Size(), Version: fmt.Sprintf("%d-%d-%d", stamp.Size, stamp.Modified, stamp.Changed)}
+	object := &Object{Size: info.Size(), Version: fmt.Sprintf("%d-%d-%d-%d", stamp.Size, stamp.Modified, stamp.Changed, identity(info))}
 	if req.Version == object.Version && req.Offset > 0 && req.Offset <= info.Size() {
 		object.Offset = req.Offset
 		_, err = f.Seek(req.Offset, io.SeekStart)
@@ -95,7 +101,12 @@ func check(ctx context.Context, name string) error {
 const partSuffix = ".part"
 
 // Put writes a temporary file beside the final name, makes it durable and renames it.
-func (d *Dir) Put(ctx context.Context, name string, r io.Reader) (err error) {
+func (d *Dir) Put(ctx context.Context, name string, r io.Reader) error {
+	return d.write(ctx, name, r, func() (func(), error) { return func() {}, nil })
+}
+
+// write asks for leave when all is written but the rename.
+func (d *Dir) write(ctx context.Context, name string, r io.Reader, leave func() (done func(), err error)) (err error) {
 	if err := check(ctx, name); err != nil {
 		return err
 	}
@@ -124,6 +135,11 @@ func (d *Dir) Put(ctx context.Context, name string, r io.Reader) (err error) {
 	if err != nil {
 		return err
 	}
+	done, err := leave()
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := disk.OS.Rename(temp, full); err != nil {
 		return err
 	}

@@ -2,6 +2,17 @@
 
 package store
 
-import "syscall"
+import (
+	"io/fs"
+	"syscall"
+)
 
 const nonBlocking = syscall.O_NONBLOCK
+
+// identity tells a file from the one that it replaced, should both have been written within one tick of the clock.
+func identity(info fs.FileInfo) uint64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(st.Ino)
+	}
+	return 0
+}

@@ -25,6 +25,18 @@ const lockName = ".publisher-lock" + partSuffix
 
 // Lock locks a file in the folder, which is made if it is not there.
 func (d *Dir) Lock(ctx context.Context) (unlock func(), err error) {
+	release, err := d.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.held.Store(true)
+	return sync.OnceFunc(func() {
+		d.held.Store(false)
+		release()
+	}), nil
+}
+
+func (d *Dir) lock(ctx context.Context) (unlock func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -43,8 +55,8 @@ func (d *Dir) Lock(ctx context.Context) (unlock func(), err error) {
 		f.Close()
 		return nil, fmt.Errorf("locking %s: %w", d, err)
 	}
-	return sync.OnceFunc(func() {
+	return func() {
 		f.Unlock()
 		f.Close()
-	}), nil
+	}, nil
 }

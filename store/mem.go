@@ -45,8 +45,7 @@ func (m *Mem) Open(ctx context.Context, name string, req Request) (*Object, erro
 	if !ok {
 		return nil, fmt.Errorf("opening %s in %s: %w", name, m, fs.ErrNotExist)
 	}
-	sum := sha256.Sum256(data)
-	object := &Object{Size: int64(len(data)), Version: hex.EncodeToString(sum[:])}
+	object := &Object{Size: int64(len(data)), Version: versionOf(data)}
 	if req.Version == object.Version && req.Offset > 0 && req.Offset <= object.Size {
 		object.Offset = req.Offset
 	}
@@ -65,11 +64,20 @@ func (m *Mem) Put(ctx context.Context, name string, r io.Reader) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.put(name, data)
+	return nil
+}
+
+func (m *Mem) put(name string, data []byte) {
 	if m.files == nil {
 		m.files = map[string][]byte{}
 	}
 	m.files[name] = data
-	return nil
+}
+
+func versionOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
 }
 
 // Delete removes a file.

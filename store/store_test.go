@@ -303,3 +303,35 @@ func TestChangedBetween(t *testing.T) {
 		t.Errorf("%d bytes, %v", len(data), err)
 	}
 }
+
+func TestConditions(t *testing.T) {
+	t.Run("dir", func(t *testing.T) {
+		storetest.Conditions(t, func(t *testing.T) store.Store { return store.NewDir(t.TempDir()) },
+			func(_ *testing.T, s store.Store) store.Store { return store.NewDir(s.String()) })
+	})
+	t.Run("mem", func(t *testing.T) {
+		storetest.Conditions(t, func(t *testing.T) store.Store { return &store.Mem{} },
+			func(_ *testing.T, s store.Store) store.Store { return s })
+	})
+	// Who has the lock writes; who has not waits for it.
+	t.Run("locked", func(t *testing.T) {
+		ctx, dir := context.Background(), store.NewDir(t.TempDir())
+		unlock, err := dir.Lock(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := dir.PutIf(ctx, "f", strings.NewReader("x"), ""); err != nil {
+			t.Error(err)
+		}
+		short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+		defer cancel()
+		other := store.NewDir(dir.String())
+		if err := other.PutIf(short, "g", strings.NewReader("x"), ""); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("without the lock: %v", err)
+		}
+		unlock()
+		if err := other.PutIf(ctx, "g", strings.NewReader("x"), ""); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -170,6 +170,14 @@ func (f *Failing) Put(ctx context.Context, name string, r io.Reader) error {
 	return f.Store.Put(ctx, name, r)
 }
 
+// PutIf writes a file on a condition.
+func (f *Failing) PutIf(ctx context.Context, name string, r io.Reader, version string) error {
+	if err := f.fail(); err != nil {
+		return err
+	}
+	return store.PutIf(ctx, f.Store, name, r, version)
+}
+
 // Delete removes a file.
 func (f *Failing) Delete(ctx context.Context, name string) error {
 	if err := f.fail(); err != nil {
