@@ -4,7 +4,7 @@
 # make bench       the measured comparison, with real programs
 # make bench-delta builds pairs of real programs in CORPUS, outside the tree, and measures their deltas
 
-MODULES  = . repo cmd/update-repo test
+MODULES  = . repo stores cmd/update-repo test
 FUZZTIME = 5s
 CORPUS   = $(HOME)/.cache/go-updater-corpus
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
