@@ -1,6 +1,7 @@
 # make quickstart   two versions of a small program, published, served, updated, rolled back
 # make test         everything that a change must pass
 # make fuzz         the fuzz targets, for FUZZTIME each
+# make size        what importing the client costs, by package; fails above what is promised
 # make bench       the measured comparison, with real programs
 # make bench-delta builds pairs of real programs in CORPUS, outside the tree, and measures their deltas
 
@@ -12,12 +13,12 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
-.PHONY: bench bench-delta quickstart test vet unit fault staticcheck fuzz tidy
+.PHONY: bench bench-delta quickstart test vet unit fault staticcheck fuzz tidy size
 
 quickstart:
 	@sh examples/quickstart/run.sh
 
-test: vet tidy staticcheck unit quickstart fault fuzz
+test: vet tidy staticcheck size unit quickstart fault fuzz
 
 vet:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt"; exit 1; }
@@ -49,6 +50,7 @@ fuzz:
 	go test -run '^$$' -fuzz FuzzParseSpec -fuzztime $(FUZZTIME) .
 	go test -run '^$$' -fuzz FuzzSpoolMeta -fuzztime $(FUZZTIME) .
 	go test -run '^$$' -fuzz FuzzObject -fuzztime $(FUZZTIME) ./internal/strictjson
+	go test -run '^$$' -fuzz FuzzReader -fuzztime $(FUZZTIME) ./internal/bzip2
 	go test -run '^$$' -fuzz FuzzParseContentRange -fuzztime $(FUZZTIME) ./store
 	go test -run '^$$' -fuzz FuzzLocation -fuzztime $(FUZZTIME) ./store
 	go test -run '^$$' -fuzz FuzzParseState -fuzztime $(FUZZTIME) ./internal/swap
@@ -61,6 +63,9 @@ fuzz:
 
 staticcheck:
 	@for m in $(MODULES); do (cd $$m && go run $(STATICCHECK) ./...) || exit 1; done
+
+size:
+	@go run ./repo/bench/size
 
 bench:
 	@sh repo/bench/run.sh

@@ -1,7 +1,6 @@
 package updater
 
 import (
-	"compress/bzip2"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/choria-io/go-updater/internal/bzip2"
 	"github.com/choria-io/go-updater/internal/disk"
 )
 

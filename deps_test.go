@@ -11,8 +11,9 @@ const module = "github.com/choria-io/go-updater"
 
 // What a package of ours may import of ours, and why so little.
 var rules = map[string][]string{
-	"":                             {"store", "internal/cause", "internal/delta", "internal/disk", "internal/exe", "internal/managed", "internal/probation", "internal/strictjson", "internal/swap", "internal/tuf", "internal/version"},
+	"":                             {"store", "internal/bzip2", "internal/cause", "internal/delta", "internal/disk", "internal/exe", "internal/managed", "internal/probation", "internal/strictjson", "internal/swap", "internal/tuf", "internal/version"},
 	"/store":                       {"internal/cause", "internal/disk"}, // Put is durable as the swap is
+	"/internal/bzip2":              nil,
 	"/internal/cause":              nil,
 	"/internal/delta":              nil,
 	"/internal/disk":               nil,
