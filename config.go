@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/channel"
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/internal/managed"
 	"github.com/choria-io/go-updater/internal/probation"
@@ -65,6 +66,19 @@ type Config struct {
 	allowDowngrade bool
 	trustRoot      []byte
 	product        string
+
+	// What a channel asks of this machine. askChannel and follow are set by Channel and UnsignedChannel alone, so
+	// that programs without one do not link what is behind it.
+	channel      string
+	signsChannel bool // it is a Channel, not an UnsignedChannel
+	askChannel   channelAsker
+	follow       func(*Config, context.Context, *Plan) error
+	groups       []string
+	machineID    string
+	holdOff      time.Duration
+	splay        time.Duration
+	windows      []Window
+	ability      *channel.Ability // nil: to be found out
 
 	// askKeys is set by TrustRoot alone, so that programs without one do not link what is behind it.
 	askKeys func(*Config, context.Context, string) (*trusted, error)
@@ -356,10 +370,15 @@ func (c *Config) Validate() error {
 		return errors.New("no target file specified, please use TargetFile()")
 	case c.SourceRepo == "":
 		return errors.New("no source repo given, please use SourceRepo()")
-	case c.Version == "":
-		return errors.New("no version given, please use Version()")
+	case c.Version == "" && c.channel == "":
+		return errors.New("no version given, please use Version() or Channel()")
+	case c.Version != "" && c.channel != "":
+		return errors.New("both a version and a channel given, please use Version() or Channel()")
 	case c.Log == nil:
 		return errors.New("no logger given, please use Logger()")
+	}
+	if c.channel != "" {
+		return c.validateChannel()
 	}
 	return c.validatePlatform()
 }

@@ -11,14 +11,16 @@ const module = "github.com/choria-io/go-updater"
 
 // What a package of ours may import of ours, and why so little.
 var rules = map[string][]string{
-	"":                             {"store", "internal/bzip2", "internal/cause", "internal/delta", "internal/disk", "internal/exe", "internal/managed", "internal/probation", "internal/strictjson", "internal/swap", "internal/tuf", "internal/version"},
+	"":                             {"store", "internal/bzip2", "internal/cause", "internal/channel", "internal/delta", "internal/disk", "internal/exe", "internal/machine", "internal/managed", "internal/probation", "internal/strictjson", "internal/swap", "internal/tuf", "internal/version"},
 	"/store":                       {"internal/cause", "internal/disk"}, // Put is durable as the swap is
 	"/internal/bzip2":              nil,
 	"/internal/cause":              nil,
+	"/internal/channel":            {"internal/strictjson", "internal/version"}, // documents are parsed strictly, versions ordered in one way
 	"/internal/delta":              nil,
 	"/internal/disk":               nil,
 	"/internal/disk/disktest":      {"internal/disk"},
 	"/internal/exe":                nil,
+	"/internal/machine":            nil,
 	"/internal/managed":            nil,
 	"/internal/probation":          {"internal/disk"}, // so that tests can fail each operation
 	"/internal/strictjson":         nil,

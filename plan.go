@@ -18,8 +18,13 @@ type Plan struct {
 	From   string // the current version, empty where unknown
 	To     string // the version to install
 
-	// UpToDate says that there is nothing to do, and Why how that is known.
+	// UpToDate says that there is nothing to do now, and Why how that is known. With a channel, Offer says
+	// whether there will be.
 	UpToDate bool
+
+	// Offer is what the channel decided for this machine: whether to change now, to which version, a reason as a
+	// value and in lines, and when a change is due that has to wait. It is nil without [Channel].
+	Offer *Offer
 
 	// Artifact is what will be fetched first, and Why why this one; with DeltaEncoding it is a
 	// delta, or the first of a chain. It is empty with a custom [Downloader].
@@ -65,20 +70,20 @@ func (c *Config) begin(ctx context.Context) (*Plan, error) {
 		return nil, err
 	}
 	p := &Plan{Target: target, From: c.CurrentVersion, To: c.Version, Fetch: -1, c: c}
-	if c.CurrentVersion == c.Version {
+	if c.CurrentVersion == c.Version && c.channel == "" {
 		p.UpToDate, p.Fetch, p.Why = true, 0, "version "+c.Version+" is running already"
 		return p, nil
 	}
-	if c.trials != nil {
-		if err := c.trials.held(c, target, c.Version, ""); err != nil {
+	if c.follow == nil {
+		if err := c.allowed(target); err != nil {
 			return nil, err
 		}
 	}
-	if err := c.checkOrder(target); err != nil {
-		return nil, err
-	}
 	c.event(StepPreflight, "looking at "+target)
-	return p, c.checkOwner(ctx, target)
+	if err := c.checkOwner(ctx, target); err != nil || c.follow == nil {
+		return p, err
+	}
+	return p, c.follow(c, ctx, p)
 }
 
 // fill asks the repository.

@@ -104,7 +104,10 @@ func (c *Config) checkHeld(target, version, sum string) error {
 	if !held {
 		return nil
 	}
-	return fmt.Errorf("%w: %s on %s: %s", ErrHeld, c.Version, target, reason)
+	if version == "" {
+		version = c.Version
+	}
+	return fmt.Errorf("%w: %s on %s: %s", ErrHeld, version, target, reason)
 }
 
 // probeState finds out before the download whether the state folder can be written.

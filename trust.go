@@ -8,6 +8,7 @@ import (
 
 	"github.com/choria-io/go-updater/internal/strictjson"
 	"github.com/choria-io/go-updater/internal/tuf"
+	"github.com/choria-io/go-updater/store"
 )
 
 // TrustRoot has only releases installed that the keys of a TUF repository stand behind. root is
@@ -81,29 +82,43 @@ func (c *Config) trust(ctx context.Context, folder string) (*trusted, error) {
 	if err != nil {
 		return nil, err
 	}
-	readers, err := c.readers()
-	if err != nil {
-		return nil, err
-	}
 	state := c.openTrustState(ctx, target)
 	defer state.close()
+	var is *trusted
+	err = c.inTurn(state, func(store.Reader) error {
+		t, product, err := c.lookUp(state, state, folder+"/release.json")
+		if err == nil {
+			is, err = c.checkCustom(t, product)
+		}
+		return err
+	})
+	return is, err
+}
+
+// inTurn asks one repository after the other, which state names then, until one answers. What a repository in the
+// middle of a publish may show is asked once more past caches.
+func (c *Config) inTurn(state *trustState, ask func(store.Reader) error) error {
+	readers, err := c.readers()
+	if err != nil {
+		return err
+	}
 	var failures []error
 	for _, reader := range readers {
 		state.from, state.noCache = c.fetcherOf(reader), false
-		t, err := c.lookUp(state, folder)
+		err := ask(reader)
 		if mendable(err) {
 			state.noCache = true
-			t, err = c.lookUp(state, folder)
+			err = ask(reader)
 		}
 		if err == nil {
-			return t, nil
+			return nil
 		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+		if state.ctx.Err() != nil {
+			return state.ctx.Err()
 		}
 		failures = append(failures, fmt.Errorf("%s: %w", reader, err))
 	}
-	return nil, errors.Join(failures...)
+	return errors.Join(failures...)
 }
 
 // mendable tells errors that a repository in the middle of a publish may show.
@@ -112,31 +127,31 @@ func mendable(err error) bool {
 		errors.Is(err, tuf.ErrUntrusted) || errors.Is(err, fs.ErrNotExist)
 }
 
-// lookUp asks the repository that state names.
-func (c *Config) lookUp(state *trustState, folder string) (*trusted, error) {
-	client, err := tuf.New(state, c.trustRoot)
+// lookUp brings the metadata up to date, in env, and tells what the keys say about a file, and for which product they have to
+// say it.
+func (c *Config) lookUp(env tuf.Env, state *trustState, path string) (t *tuf.Target, product string, err error) {
+	client, err := tuf.New(env, c.trustRoot)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if err := client.Refresh(); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("%w: the repository's signed metadata is not complete: %w", ErrUntrusted, err)
 		}
-		return nil, state.explain(err)
+		return nil, "", state.explain(err)
 	}
 	state.seen()
-	t, err := client.Target(folder + "/release.json")
+	t, err = client.Target(path)
 	if errors.Is(err, tuf.ErrNoTarget) {
-		return nil, fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+		return nil, "", fmt.Errorf("%w: %w", fs.ErrNotExist, err)
 	}
 	if err != nil {
-		return nil, state.explain(err)
+		return nil, "", state.explain(err)
 	}
-	product := c.product
-	if product == "" {
+	if product = c.product; product == "" {
 		product = client.Product()
 	}
-	return c.checkCustom(t, product)
+	return t, product, nil
 }
 
 // checkCustom makes sure that the signed file is a release of our product for our

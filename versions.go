@@ -7,6 +7,17 @@ import (
 	"github.com/choria-io/go-updater/internal/version"
 )
 
+// allowed tells whether the version that was asked for may be installed, as far as that is known
+// without asking the repository. A channel's choice has seen to it.
+func (c *Config) allowed(target string) error {
+	if c.trials != nil {
+		if err := c.trials.held(c, target, c.Version, ""); err != nil {
+			return err
+		}
+	}
+	return c.checkOrder(target)
+}
+
 // checkOrder refuses, with a trust root, a version that is older than the current
 // one: an attacker who can choose among signed releases would choose one with a known hole.
 func (c *Config) checkOrder(target string) error {

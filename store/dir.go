@@ -72,6 +72,9 @@ func (d *Dir) object(f *os.File, req Request) (*Object, error) {
 	}
 	stamp := disk.StampOf(info)
 	object := &Object{Size: info.Size(), Version: fmt.Sprintf("%d-%d-%d-%d", stamp.Size, stamp.Modified, stamp.Changed, identity(info))}
+	if req.Unless == object.Version {
+		return nil, ErrUnchanged
+	}
 	if req.Version == object.Version && req.Offset > 0 && req.Offset <= info.Size() {
 		object.Offset = req.Offset
 		_, err = f.Seek(req.Offset, io.SeekStart)

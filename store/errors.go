@@ -33,6 +33,9 @@ var (
 	// something that is not it. The file has to be fetched from its start.
 	ErrBadRange = errors.New("the server did not answer with the range asked for")
 
+	// ErrUnchanged: the file still is the version that Request.Unless names.
+	ErrUnchanged = errors.New("the file has not changed")
+
 	// ErrCut: the connection ended before the file did.
 	ErrCut = errors.New("the connection was cut")
 )

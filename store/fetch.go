@@ -64,6 +64,10 @@ type Download struct {
 	// then go to the next reader; another error ends the download.
 	Accept func() error
 
+	// Unless is a version of the file that the caller has, see Request. Where the file still is that, the
+	// download ends with ErrUnchanged. It names the version of one store: let there be one reader.
+	Unless string
+
 	// NoCache asks caches on the way to be bypassed from the first try.
 	NoCache bool
 

@@ -147,7 +147,7 @@ func (h *HTTP) String() string { return h.base.Scheme + "://" + h.base.Host + h.
 // Open makes one GET request. The version of a file is its strong ETag or,
 // without one, its Last-Modified time if that is strong by RFC 9110, section 8.8.2.2.
 //
-// Errors, beside those of the net and crypto/tls packages: [*StatusError], ErrBadRange, ErrEncoded,
+// Errors, beside those of the net and crypto/tls packages: [*StatusError], ErrUnchanged, ErrBadRange, ErrEncoded,
 // ErrDowngrade, ErrRedirects, ErrStalled, ErrInvalidName.
 func (h *HTTP) Open(ctx context.Context, name string, req Request) (*Object, error) {
 	if err := CheckName(name); err != nil {
@@ -203,6 +203,12 @@ func (h *HTTP) do(ctx context.Context, where *url.URL, req Request) (*http.Respo
 		r.Header.Set("Range", "bytes="+strconv.FormatInt(req.Offset, 10)+"-")
 		r.Header.Set("If-Range", req.Version)
 	}
+	switch {
+	case strings.HasPrefix(req.Unless, `"`):
+		r.Header.Set("If-None-Match", req.Unless)
+	case req.Unless != "":
+		r.Header.Set("If-Modified-Since", req.Unless)
+	}
 	if req.NoCache {
 		r.Header.Set("Cache-Control", "no-cache")
 		r.Header.Set("Pragma", "no-cache")
@@ -230,6 +236,8 @@ func (h *HTTP) accept(resp *http.Response, where *url.URL, req Request) (*Object
 	object := &Object{Size: resp.ContentLength, Version: version, contentType: resp.Header.Get("Content-Type")}
 
 	switch {
+	case resp.StatusCode == http.StatusNotModified && req.Unless != "":
+		return nil, fmt.Errorf("%s: %w", shown, ErrUnchanged)
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && asked:
 		return nil, fmt.Errorf("%s: %w", shown, ErrBadRange)
 	case resp.StatusCode == http.StatusPartialContent && asked:

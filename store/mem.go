@@ -46,6 +46,9 @@ func (m *Mem) Open(ctx context.Context, name string, req Request) (*Object, erro
 		return nil, fmt.Errorf("opening %s in %s: %w", name, m, fs.ErrNotExist)
 	}
 	object := &Object{Size: int64(len(data)), Version: versionOf(data)}
+	if req.Unless == object.Version {
+		return nil, fmt.Errorf("opening %s in %s: %w", name, m, ErrUnchanged)
+	}
 	if req.Version == object.Version && req.Offset > 0 && req.Offset <= object.Size {
 		object.Offset = req.Offset
 	}

@@ -48,6 +48,10 @@ type Request struct {
 	// empty nothing is known about them and Offset is ignored.
 	Version string
 
+	// Unless is the Object.Version of a whole file that the caller has. While the file has
+	// that version, Open fails with ErrUnchanged; a store that cannot tell opens the file.
+	Unless string
+
 	// NoCache asks caches between here and the store to be bypassed.
 	NoCache bool
 }

@@ -335,3 +335,37 @@ func TestConditions(t *testing.T) {
 		}
 	})
 }
+
+// A server that is told which version is there answers 304 while it is that, by ETag or by date.
+func TestUnless(t *testing.T) {
+	modified := time.Now().Add(-time.Hour)
+	for _, header := range []string{"ETag", "Last-Modified"} {
+		content, tag := "one", `"1"`
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			when := modified
+			if header == "ETag" {
+				w.Header().Set("ETag", tag)
+				when = time.Time{}
+			}
+			http.ServeContent(w, r, "", when, strings.NewReader(content))
+		}))
+		s, err := store.NewHTTP(server.URL, store.HTTPOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		object, err := s.Open(context.Background(), "f", store.Request{})
+		if err != nil || object.Version == "" {
+			t.Fatalf("%s: %+v, %v", header, object, err)
+		}
+		object.Body.Close()
+		f := store.Fetcher{Readers: []store.Reader{s}}
+		if data, err := f.ReadAll(context.Background(), store.Download{Name: "f", Limit: 9, Unless: object.Version}, nil); !errors.Is(err, store.ErrUnchanged) {
+			t.Errorf("%s: %q, %v", header, data, err)
+		}
+		content, tag, modified = "two", `"2"`, modified.Add(time.Minute)
+		if data, err := f.ReadAll(context.Background(), store.Download{Name: "f", Limit: 9, Unless: object.Version}, nil); err != nil || string(data) != "two" {
+			t.Errorf("%s: changed: %q, %v", header, data, err)
+		}
+		server.Close()
+	}
+}

@@ -84,7 +84,7 @@ func (t *transfer) accept() error {
 
 // once makes one request and spools its answer.
 func (t *transfer) once(ctx context.Context) error {
-	req := Request{NoCache: t.noCache}
+	req := Request{NoCache: t.noCache, Unless: t.d.Unless}
 	source, version, have := t.d.Spool.Have()
 	if !t.fresh && source == t.r.String() && version != "" && have <= t.d.Limit {
 		req.Offset, req.Version = have, version

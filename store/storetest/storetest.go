@@ -83,6 +83,24 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 			}
 		}
 	})
+	t.Run("unless", func(t *testing.T) {
+		s := open(t)
+		put(t, s, "f", "one")
+		object, err := s.Open(ctx, "f", store.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		object.Body.Close()
+		if object, err := s.Open(ctx, "f", store.Request{Unless: object.Version}); err == nil {
+			object.Body.Close() // it may not be able to tell
+		} else if !errors.Is(err, store.ErrUnchanged) {
+			t.Errorf("%v, want ErrUnchanged", err)
+		}
+		put(t, s, "f", "another")
+		if got := read(t, s, "f", store.Request{Unless: object.Version}); got != "another" {
+			t.Errorf("after a change: %q", got)
+		}
+	})
 	t.Run("failed put", func(t *testing.T) {
 		s := open(t)
 		put(t, s, "f", "old")
