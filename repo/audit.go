@@ -59,7 +59,7 @@ func (r *Repo) Audit(ctx context.Context, progress func(file string, done, total
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := r.checkFile(ctx, name, files[name]); err != nil {
+		if err := r.checkFile(ctx, servedName(name, files[name]), files[name]); err != nil {
 			a.problem("%s: %v", name, err)
 		}
 		done++

@@ -64,53 +64,65 @@ func (c *change) edit(name, parent string, m *targetsMeta) {
 }
 
 // setFiles changes what is signed about files; nil takes a file out. The paths are
-// VERSION/OS/ARCH/NAME.
+// VERSION/OS/ARCH/NAME and channels/NAME.json.
 func (c *change) setFiles(ctx context.Context, files map[string]*metadata.TargetFiles) error {
-	platforms := map[string]map[string]*metadata.TargetFiles{}
+	patterns := map[string]map[string]*metadata.TargetFiles{}
 	for path, f := range files {
-		parts := strings.Split(path, "/")
-		if len(parts) != 4 {
-			return fmt.Errorf("%s is not a file of a release", path)
+		pattern := patternOf(path)
+		if pattern == "" {
+			return fmt.Errorf("%s is not a file of a release or a channel", path)
 		}
-		platform := parts[1] + "/" + parts[2]
-		if platforms[platform] == nil {
-			platforms[platform] = map[string]*metadata.TargetFiles{}
+		if patterns[pattern] == nil {
+			patterns[pattern] = map[string]*metadata.TargetFiles{}
 		}
-		platforms[platform][path] = f
+		patterns[pattern][path] = f
 	}
-	for _, platform := range slices.Sorted(maps.Keys(platforms)) {
-		if err := c.setPlatform(ctx, platform, platforms[platform]); err != nil {
+	for _, pattern := range slices.Sorted(maps.Keys(patterns)) {
+		if err := c.setRole(ctx, pattern, patterns[pattern]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// delegationTo finds the role that targets trusts with a platform, "" if none.
-func delegationTo(targets *targetsMeta, platform string) string {
+// patternOf is the pattern of the paths that one role is trusted with, path among them: those of a
+// platform, or of all channels. It is empty for files that are not signed.
+func patternOf(path string) string {
+	parts := strings.Split(path, "/")
+	switch {
+	case len(parts) == 4:
+		return "*/" + parts[1] + "/" + parts[2] + "/*"
+	case len(parts) == 2 && parts[0]+"/" == channelsFolder:
+		return channelsFolder + "*"
+	}
+	return ""
+}
+
+// delegationTo finds the role that targets trusts with a pattern of paths, "" if none.
+func delegationTo(targets *targetsMeta, pattern string) string {
 	if targets.Signed.Delegations == nil {
 		return ""
 	}
 	for _, d := range targets.Signed.Delegations.Roles {
-		if slices.Equal(d.Paths, []string{"*/" + platform + "/*"}) {
+		if slices.Equal(d.Paths, []string{pattern}) {
 			return d.Name
 		}
 	}
 	return ""
 }
 
-func (c *change) setPlatform(ctx context.Context, platform string, files map[string]*metadata.TargetFiles) error {
+func (c *change) setRole(ctx context.Context, pattern string, files map[string]*metadata.TargetFiles) error {
 	targets, err := c.get(ctx, metadata.TARGETS, metadata.ROOT)
 	if err != nil {
 		return err
 	}
-	name := delegationTo(targets, platform)
+	name := delegationTo(targets, pattern)
 	if name == "" {
 		maps.DeleteFunc(files, func(_ string, f *metadata.TargetFiles) bool { return f == nil })
 		if len(files) == 0 {
 			return nil
 		}
-		if name, err = c.addPlatform(targets, platform); err != nil {
+		if name, err = c.addRole(targets, pattern); err != nil {
 			return err
 		}
 	}
@@ -156,18 +168,18 @@ func sameFile(a, b *metadata.TargetFiles) bool {
 	return xerr == nil && yerr == nil && bytes.Equal(x, y)
 }
 
-// addPlatform makes a role for a platform and has targets delegate to it.
-func (c *change) addPlatform(targets *targetsMeta, platform string) (string, error) {
-	name := strings.ReplaceAll(platform, "/", "-")
+// addRole makes a role for a platform, OS-ARCH, or for channels, and has targets delegate to it.
+func (c *change) addRole(targets *targetsMeta, pattern string) (string, error) {
+	name := strings.ReplaceAll(strings.Trim(pattern, "*/"), "/", "-")
 	if c.base.snapshot.Signed.Meta[name+".json"] != nil || c.roles[name] != nil {
-		return "", fmt.Errorf("the platform %s cannot be signed: there is another role %s", platform, name)
+		return "", fmt.Errorf("%s cannot be signed: there is another role %s", pattern, name)
 	}
 	if targets.Signed.Delegations == nil {
 		targets.Signed.Delegations = &metadata.Delegations{}
 	}
 	d := targets.Signed.Delegations
 	d.Roles = append(d.Roles, metadata.DelegatedRole{
-		Name: name, Terminating: true, Paths: []string{"*/" + platform + "/*"},
+		Name: name, Terminating: true, Paths: []string{pattern},
 	})
 	c.edit(metadata.TARGETS, metadata.ROOT, targets)
 	c.entrust(targets)

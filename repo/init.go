@@ -62,6 +62,9 @@ func (r *Repo) Sign(ctx context.Context, init Init) (root []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.signChannels(ctx, init.Product, files); err != nil {
+		return nil, err
+	}
 	if err := c.setFiles(ctx, files); err != nil {
 		return nil, err
 	}
@@ -75,7 +78,10 @@ func (r *Repo) Sign(ctx context.Context, init Init) (root []byte, err error) {
 	if errors.Is(err, ErrKeys) {
 		return nil, c.stage(ctx, err)
 	}
-	return root, err
+	if err != nil {
+		return nil, err
+	}
+	return root, r.settleAfter(ctx, nil)
 }
 
 func (r *Repo) firstRoot(init Init) (*rootMeta, error) {

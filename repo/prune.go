@@ -14,10 +14,11 @@ type Pruned struct {
 	Releases  []Release     `json:"releases"`
 	Deltas    []DeltaChange `json:"deltas"`    // kept releases with deltas from those, which go as well
 	Unordered []Release     `json:"unordered"` // they stay: their versions cannot be compared
+	Named     []Release     `json:"named"`     // they stay though they are older: a channel names them
 }
 
 // Prune removes all but the newest keep versions of each platform, and deltas whose base no release has any more. Versions that
-// are no numbers with dots stay. With dry set it only tells what it would do.
+// are no numbers with dots stay, and so do those that a channel names. With dry set it only tells what it would do.
 //
 // In a signed repository the metadata forgets the releases before their files go.
 //
@@ -68,7 +69,11 @@ func (t *transaction) planPrune(ctx context.Context, keep int) (*Pruned, []*rewr
 	if err != nil {
 		return nil, nil, err
 	}
-	p := &Pruned{Releases: []Release{}, Deltas: []DeltaChange{}, Unordered: []Release{}}
+	p := &Pruned{Releases: []Release{}, Deltas: []DeltaChange{}, Unordered: []Release{}, Named: []Release{}}
+	named, err := t.repo.namedBy(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	platforms := map[string][]string{}
 	for _, r := range list {
 		platforms[r.OS+"/"+r.Arch] = append(platforms[r.OS+"/"+r.Arch], r.Version)
@@ -79,7 +84,10 @@ func (t *transaction) planPrune(ctx context.Context, keep int) (*Pruned, []*rewr
 		switch {
 		case !version.Ordered(r.Version):
 			p.Unordered = append(p.Unordered, r)
-		case slices.Index(newest, r.Version) >= keep:
+		case slices.Index(newest, r.Version) < keep:
+		case len(named[r.Version]) > 0:
+			p.Named = append(p.Named, r)
+		default:
 			p.Releases = append(p.Releases, r)
 			continue
 		}

@@ -7,6 +7,7 @@
 //	VERSION/OS/ARCH/NAME.zst
 //	VERSION/OS/ARCH/NAME.FROM.delta
 //	VERSION/OS/ARCH/release.json   written last, it makes the release visible
+//	channels/NAME.json             to whom each release is offered, the one file that changes
 package repo
 
 import (
@@ -23,6 +24,7 @@ import (
 type Repo struct {
 	store store.Store
 	signing
+	ignoreChannels bool
 }
 
 // Open returns the repository in a store. An empty store is an empty repository.
@@ -83,7 +85,7 @@ func (r *Repo) specBytes(ctx context.Context, name string) ([]byte, *updater.Spe
 }
 
 // Remove removes a release: from the signed metadata first, then release.json, so that no reader is sent to
-// files that are gone. It returns how many files that were.
+// files that are gone. It returns how many files that were. What a channel names stays: ErrNamed.
 func (r *Repo) Remove(ctx context.Context, version, goos, arch string) (int, error) {
 	folder, err := updater.Folder(version, goos, arch)
 	if err != nil {
@@ -100,6 +102,13 @@ func (r *Repo) Remove(ctx context.Context, version, goos, arch string) (int, err
 	}
 	if len(entries) == 0 {
 		return 0, fmt.Errorf("there is no release %s for %s/%s in %s", version, goos, arch, r.store)
+	}
+	named, err := r.namedBy(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if by := named[version]; len(by) > 0 {
+		return 0, fmt.Errorf("%s: %w: %s", version, ErrNamed, strings.Join(by, ", "))
 	}
 	if err := t.withdraw(ctx, folder); err != nil {
 		return 0, err

@@ -155,6 +155,9 @@ func (r *Repo) publishStaged(ctx context.Context, base *signed, p *Proposal) err
 	if err := r.Discard(ctx); err != nil {
 		return err
 	}
+	if err := r.settleAfter(ctx, base); err != nil {
+		return err
+	}
 	if c.root == nil {
 		return nil
 	}
@@ -174,7 +177,10 @@ func (r *Repo) publishFirstStaged(ctx context.Context, p *Proposal) error {
 	} else if err != nil {
 		return err
 	}
-	return r.Discard(ctx)
+	if err := r.Discard(ctx); err != nil {
+		return err
+	}
+	return r.settleAfter(ctx, nil)
 }
 
 // restage keeps a staged change with the signatures that it has got.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
@@ -53,12 +52,8 @@ func (t *transaction) commit(ctx context.Context) error {
 
 // signedFile is what is signed about a file, nil if nothing is.
 func (s *signed) signedFile(ctx context.Context, path string) (*metadata.TargetFiles, error) {
-	parts := strings.Split(path, "/")
-	if len(parts) != 4 {
-		return nil, nil
-	}
 	targets := s.roles[metadata.TARGETS]
-	name := delegationTo(targets, parts[1]+"/"+parts[2])
+	name := delegationTo(targets, patternOf(path))
 	if name == "" {
 		return nil, nil
 	}

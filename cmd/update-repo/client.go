@@ -12,6 +12,7 @@ import (
 func applyCommand() *cobra.Command {
 	var p platform
 	var trust trustFlags
+	var follow followFlags
 	var current string
 	var mirrors []string
 	var asJSON, managed, container bool
@@ -20,15 +21,16 @@ func applyCommand() *cobra.Command {
 		Example: "  update-repo apply https://repo.example.net/updater /usr/local/bin/tool --version 1.2.3",
 		Args:    needArgs(2, 2, "the repository or the target"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := p.check(); err != nil {
+			wanted, err := follow.options(&p)
+			if err != nil {
 				return err
 			}
 			opts, err := trust.options()
 			if err != nil {
 				return err
 			}
-			opts = append(opts,
-				updater.SourceRepo(args[0]), updater.TargetFile(args[1]), updater.Version(p.version),
+			opts = append(append(opts, wanted...),
+				updater.SourceRepo(args[0]), updater.TargetFile(args[1]),
 				updater.OS(p.os), updater.Arch(p.arch),
 				updater.CurrentVersion(current), updater.Mirrors(mirrors...), updater.OnEvent(progress(c)))
 			if managed {
@@ -44,7 +46,7 @@ func applyCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(c.OutOrStdout(), map[string]any{
 					"target": result.Target, "version": result.To, "applied": result.Applied,
-					"backup": result.Backup, "why": result.Why,
+					"backup": result.Backup, "why": result.Why, "offer": offerOf(result.Plan),
 				})
 			}
 			if result.Applied {
@@ -60,6 +62,7 @@ func applyCommand() *cobra.Command {
 	c.Flags().Lookup("arch").DefValue, p.arch = runtime.GOARCH, runtime.GOARCH
 	jsonFlag(c, &asJSON)
 	trust.flags(c)
+	follow.flags(c)
 	c.Flags().StringVar(&current, "current", "", "the version that is installed")
 	c.Flags().StringSliceVar(&mirrors, "mirror", nil, "another repository with the same content")
 	c.Flags().BoolVar(&managed, "allow-managed", false, "replace a target that a package manager installed")
@@ -100,6 +103,7 @@ func statusCommand() *cobra.Command {
 	var asJSON bool
 	var p platform
 	var trust trustFlags
+	var follow followFlags
 	c := &cobra.Command{
 		Use: "status [REPOSITORY] TARGET", Short: "Tell what is installed, and whether a version would change it",
 		Args: needArgs(1, 2, "the target"),
@@ -112,29 +116,30 @@ func statusCommand() *cobra.Command {
 			if len(args) == 1 {
 				return printStatus(c, status, asJSON)
 			}
-			if err := p.check(); err != nil {
+			wanted, err := follow.options(&p)
+			if err != nil {
 				return err
 			}
 			opts, err := trust.options()
 			if err != nil {
 				return err
 			}
-			plan, err := updater.Check(c.Context(), append(opts, updater.SourceRepo(args[0]), updater.TargetFile(target),
-				updater.Version(p.version), updater.OS(p.os), updater.Arch(p.arch), updater.OnEvent(progress(c)),
+			plan, err := updater.Check(c.Context(), append(append(opts, wanted...), updater.SourceRepo(args[0]), updater.TargetFile(target),
+				updater.OS(p.os), updater.Arch(p.arch), updater.OnEvent(progress(c)),
 				updater.AllowManaged(), updater.AllowContainer())...)
 			if err != nil {
 				return err
 			}
 			if asJSON {
 				return printJSON(c.OutOrStdout(), map[string]any{
-					"status": status, "version": plan.To, "up_to_date": plan.UpToDate, "fetch": plan.Fetch, "why": plan.Why,
+					"status": status, "version": plan.To, "up_to_date": plan.UpToDate, "fetch": plan.Fetch, "why": plan.Why, "offer": offerOf(plan),
 				})
 			}
 			if err := printStatus(c, status, false); err != nil {
 				return err
 			}
 			if plan.UpToDate {
-				fmt.Fprintf(c.OutOrStdout(), "up to date: %s\n", plan.Why)
+				fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", stays(plan), plan.Why)
 			} else {
 				fmt.Fprintf(c.OutOrStdout(), "version %s can be installed: %d bytes, %s\n", plan.To, plan.Fetch, plan.Why)
 			}
@@ -143,6 +148,7 @@ func statusCommand() *cobra.Command {
 	}
 	p.flags(c)
 	trust.flags(c)
+	follow.flags(c)
 	p.os, p.arch = runtime.GOOS, runtime.GOARCH
 	jsonFlag(c, &asJSON)
 	return c

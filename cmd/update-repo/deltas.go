@@ -91,11 +91,11 @@ func pruneCommand() *cobra.Command {
 	var folder string
 	var keep int
 	var k keyFlags
-	var dry, asJSON bool
+	var dry, asJSON, force bool
 	c := &cobra.Command{
 		Use: "prune", Short: "Remove all but the newest versions", Args: noArgs,
 		Long: "Remove all but the newest versions of each platform, and deltas from those that go.\n" +
-			"Versions that are no numbers with dots cannot be ordered, and stay.",
+			"Versions that are no numbers with dots cannot be ordered, and stay. So do those that a channel names.",
 		Example: "  update-repo prune --keep 5 --dry-run --repo /srv/repo",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if keep < 1 {
@@ -104,6 +104,9 @@ func pruneCommand() *cobra.Command {
 			r, err := k.openThere(c, folder)
 			if err != nil {
 				return err
+			}
+			if force {
+				r.IgnoreChannels()
 			}
 			p, err := r.Prune(c.Context(), keep, dry)
 			if err != nil {
@@ -121,6 +124,7 @@ func pruneCommand() *cobra.Command {
 	k.flags(c)
 	c.Flags().IntVar(&keep, "keep", 0, "versions of each platform that stay")
 	c.Flags().BoolVar(&dry, "dry-run", false, "only tell what would be removed")
+	c.Flags().BoolVar(&force, "force", false, "remove what channels name, too")
 	return c
 }
 
@@ -137,5 +141,8 @@ func printPruned(c *cobra.Command, p *repo.Pruned, dry bool) {
 	}
 	for _, r := range p.Unordered {
 		fmt.Fprintf(c.ErrOrStderr(), "note: %s stays: versions that are no numbers with dots have no order\n", r)
+	}
+	for _, r := range p.Named {
+		fmt.Fprintf(c.ErrOrStderr(), "note: %s stays: a channel names it\n", r)
 	}
 }

@@ -102,6 +102,8 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(addCommand(), listCommand(), verifyCommand(), removeCommand(), pruneCommand(), deltasCommand(),
 		diffCommand(), patchCommand(), serveCommand(),
+		channelCommand(), promoteCommand(), rolloutCommand(), pauseCommand(), resumeCommand(), withdrawCommand(), recallCommand(),
+		floorCommand(), noteCommand(),
 		initCommand(), keyCommand(), rotateCommand(), thresholdCommand(), signCommand(), timestampCommand(), keygenCommand(),
 		applyCommand(), rollbackCommand(), statusCommand(), manCommand())
 	return root
@@ -111,6 +113,10 @@ func hintFor(c *cobra.Command, err error) string {
 	var usage usageError
 	if errors.As(err, &usage) {
 		return "see " + c.CommandPath() + " --help"
+	}
+	var refused *repo.RefusedError
+	if errors.As(err, &refused) {
+		return refused.Advice
 	}
 	if h := signingHint(err); h != "" {
 		return h

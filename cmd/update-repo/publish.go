@@ -25,6 +25,10 @@ func publisherHint(err error) string {
 		return "choose another name, or replace it with --force"
 	case errors.Is(err, errDamaged):
 		return "publish the damaged releases again with --force, or remove them"
+	case errors.Is(err, repo.ErrNamed):
+		return "take it out of the channel with update-repo channel drop, or remove it all the same with --force"
+	case errors.Is(err, repo.ErrNoChannel):
+		return "update-repo channel list shows those that are there; update-repo promote makes one"
 	case errors.Is(err, errKeyExists):
 		return "choose another file with --out"
 	}
@@ -110,7 +114,7 @@ func removeCommand() *cobra.Command {
 	var folder string
 	var p platform
 	var k keyFlags
-	var asJSON bool
+	var asJSON, force bool
 	c := &cobra.Command{
 		Use: "remove", Short: "Remove a release", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -123,6 +127,9 @@ func removeCommand() *cobra.Command {
 			r, err := k.open(c, folder)
 			if err != nil {
 				return err
+			}
+			if force {
+				r.IgnoreChannels()
 			}
 			n, err := r.Remove(c.Context(), p.version, p.os, p.arch)
 			if err != nil {
@@ -139,5 +146,6 @@ func removeCommand() *cobra.Command {
 	jsonFlag(c, &asJSON)
 	p.flags(c)
 	k.flags(c)
+	c.Flags().BoolVar(&force, "force", false, "though a channel names it")
 	return c
 }

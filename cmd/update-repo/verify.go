@@ -18,6 +18,7 @@ type verification struct {
 	Unnamed  []string       `json:"unnamed"`  // files that no release.json names
 	Baseless []string       `json:"baseless"` // deltas whose base no release has any more
 	Trust    *repo.Audit    `json:"trust,omitempty"`
+	Channels []string       `json:"channels"` // what is wrong with channels
 }
 
 func verifyCommand() *cobra.Command {
@@ -62,6 +63,9 @@ func verifyCommand() *cobra.Command {
 				return err
 			}
 			v.Trust = audited
+			if v.Channels, err = checkChannels(c, r, audited); err != nil {
+				return err
+			}
 			bad := 0
 			for i, release := range v.Releases {
 				state := "good"
@@ -92,6 +96,14 @@ func verifyCommand() *cobra.Command {
 			if audited != nil && len(audited.Problems) > 0 {
 				return fmt.Errorf("%w: the signed metadata has %d problems", errDamaged, len(audited.Problems))
 			}
+			for _, p := range v.Channels {
+				if !asJSON {
+					fmt.Fprintf(c.OutOrStdout(), "damaged: %s\n", p)
+				}
+			}
+			if len(v.Channels) > 0 {
+				return fmt.Errorf("%w: channels have %d problems", errDamaged, len(v.Channels))
+			}
 			if bad > 0 {
 				return fmt.Errorf("%w: %d of %d releases", errDamaged, bad, len(v.Releases))
 			}
@@ -103,6 +115,22 @@ func verifyCommand() *cobra.Command {
 	k.flags(c)
 	c.Flags().StringVar(&key, "public-key", "", "also check signatures with this key, in hex")
 	return c
+}
+
+// checkChannels returns what is wrong with channels, and warns of what may be. Where the metadata is not
+// to be believed they cannot be read.
+func checkChannels(c *cobra.Command, r *repo.Repo, a *repo.Audit) ([]string, error) {
+	if a != nil && a.Root == 0 {
+		return []string{}, nil
+	}
+	problems, warnings, err := r.CheckChannels(c.Context())
+	for _, w := range warnings {
+		fmt.Fprintf(c.ErrOrStderr(), "warning: %s\n", w)
+	}
+	if problems == nil {
+		problems = []string{}
+	}
+	return problems, err
 }
 
 // audit walks the signed metadata, and returns the options with which the client trusts it; nil where there is none.
