@@ -77,22 +77,22 @@ func decoderFor(archive io.Reader, encoding string) (decoder io.Reader, end func
 
 // fileSink is a sink that is not staged beside a target.
 type fileSink struct {
-	disk.File
+	file disk.File
 	hash hash.Hash
 }
 
 func (s *fileSink) Reset() error {
 	s.hash = sha256.New()
-	if err := s.Truncate(0); err != nil {
+	if err := s.file.Truncate(0); err != nil {
 		return err
 	}
-	_, err := s.Seek(0, io.SeekStart)
+	_, err := s.file.Seek(0, io.SeekStart)
 	return err
 }
 
 // Take does not need p any longer than it runs.
 func (s *fileSink) Take(p []byte) (int, error) {
-	n, err := s.File.Write(p)
+	n, err := s.file.Write(p)
 	s.hash.Write(p[:n])
 	return n, err
 }

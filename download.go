@@ -59,7 +59,7 @@ func (h *HTTPDownloader) FetchBinary(spec *Spec, target string) (err error) {
 	if err != nil {
 		return err
 	}
-	sink := &fileSink{File: out}
+	sink := &fileSink{file: out}
 	defer func() {
 		if cerr := out.Close(); err == nil {
 			err = cerr

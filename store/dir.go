@@ -55,7 +55,7 @@ func (d *Dir) Open(ctx context.Context, name string, req Request) (*Object, erro
 		f.Close()
 		return nil, fmt.Errorf("opening %s in %s: %w", name, d, err)
 	}
-	object.Body = &contextFile{ctx: ctx, File: f}
+	object.Body = &contextFile{ctx, f}
 	return object, nil
 }
 
@@ -82,16 +82,19 @@ func (d *Dir) object(f *os.File, req Request) (*Object, error) {
 	return object, err
 }
 
+// contextFile does not embed the file, whose many methods every program would get once more.
 type contextFile struct {
-	ctx context.Context
-	*os.File
+	ctx  context.Context
+	file *os.File
 }
+
+func (f *contextFile) Close() error { return f.file.Close() }
 
 func (f *contextFile) Read(p []byte) (int, error) {
 	if err := f.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return f.File.Read(p)
+	return f.file.Read(p)
 }
 
 func check(ctx context.Context, name string) error {

@@ -181,11 +181,12 @@ func identify(head []byte) (header, bool) {
 	return identifyMachO(head)
 }
 
-func byteOrder(big bool) binary.ByteOrder {
+// uint16Of reads two bytes. (The interface binary.ByteOrder would add both orders' every method to each program.)
+func uint16Of(b []byte, big bool) uint16 {
 	if big {
-		return binary.BigEndian
+		return binary.BigEndian.Uint16(b)
 	}
-	return binary.LittleEndian
+	return binary.LittleEndian.Uint16(b)
 }
 
 // identifyELF reads e_ident, e_type and e_machine (System V ABI, chapter 4).
@@ -195,11 +196,10 @@ func identifyELF(head []byte) (header, bool) {
 		return header{}, false
 	}
 	m := machine{wide: class == 2, big: data == 2}
-	order := byteOrder(m.big)
-	if t := order.Uint16(head[16:]); t != 2 && t != 3 { // ET_EXEC, ET_DYN
+	if t := uint16Of(head[16:], m.big); t != 2 && t != 3 { // ET_EXEC, ET_DYN
 		return header{}, false
 	}
-	m.number = uint32(order.Uint16(head[18:]))
+	m.number = uint32(uint16Of(head[18:], m.big))
 	return header{format: elf, machines: []machine{m}, osabi: head[7]}, true
 }
 
