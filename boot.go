@@ -54,9 +54,16 @@ func Boot(opts ...Option) *Running {
 }
 
 func (r *Running) boot(opts []Option) error {
+	if job := os.Getenv(watchdogEnv); job != "" {
+		os.Unsetenv(watchdogEnv)
+		os.Exit(watchdog(job))
+	}
 	c, target, err := bootConfig(opts)
 	if err != nil {
 		return err
+	}
+	if token := os.Getenv(selfTestEnv); token != "" {
+		os.Exit(c.answer(token))
 	}
 	r.c, r.target, r.store = c, target, c.record(target)
 	if c.renameAway {
@@ -136,39 +143,65 @@ func (c *Config) openSwap(target string) (sw *swap.Swap, err error) {
 
 // arrive counts this start. It returns why the version has to go back, if it has to.
 func (r *Running) arrive() (reason string, err error) {
-	unlock, err := r.store.Lock(lockTries, lockPause)
+	k, err := r.c.count(r.target, probation.ByProgram, os.Getpid())
+	if k.trial != 0 {
+		r.trial, r.sum = k.trial, k.sum
+	}
+	if k.start != 0 {
+		r.start, r.life = k.start, k.life
+		r.watch(k.left)
+	}
+	return k.reason, err
+}
+
+// counted is a start, or why there must be none.
+type counted struct {
+	trial, start int           // numbers, 0 where there is no probation or it was not counted
+	sum          string        // of the version on probation
+	life         disk.File     // the lock that says that the program lives
+	left         time.Duration // of the probation
+	reason       string        // why the version has to go back
+}
+
+// count counts a start of the target if it is on probation.
+func (c *Config) count(target, by string, pid int) (k counted, err error) {
+	store := c.record(target)
+	unlock, err := store.Lock(lockTries, lockPause)
 	if errors.Is(err, probation.ErrBusy) {
-		return "", err
+		return k, err
 	}
 	if err != nil {
-		return uncounted(err), nil
+		k.reason = uncounted(err)
+		return k, nil
 	}
 	defer unlock()
-	record, err := r.reconciled()
+	record, err := c.reconciled(store, target)
 	if err != nil || record.Current == nil {
-		return "", err
+		return k, err
 	}
-	t, now := record.Current, r.c.clock()
-	t.Settle(now, func(n int) bool { return r.store.Alive(t.N, n) }, false)
-	r.trial, r.sum = t.N, t.To.SHA256
-	if reason = t.Verdict(now); reason != "" {
-		if err := r.store.Put(record); err != nil {
-			r.c.warn(err) // what is lost is evidence
+	t, now := record.Current, c.clock()
+	t.Settle(now, func(n int) bool { return store.Alive(t.N, n) }, by == probation.ByGuard)
+	k.trial, k.sum, k.left = t.N, t.To.SHA256, t.Left(now)
+	if k.reason = t.Verdict(now); k.reason != "" {
+		if err := store.Put(record); err != nil {
+			c.warn(err) // what is lost is evidence
 		}
-		return reason, nil
+		return k, nil
 	}
-	r.c.remember(r.store, superseded(t, now))
-	n := t.Arrive(now, probation.ByProgram)
-	life, err := r.store.Live(t.N, n)
+	c.remember(store, superseded(t, now))
+	n := t.Arrive(now, by, pid)
+	if by == probation.ByProgram {
+		k.life, err = store.Live(t.N, n)
+	}
 	if err == nil {
-		err = r.store.Put(record)
+		err = store.Put(record)
 	}
 	if err != nil {
-		return uncounted(err), nil
+		k.reason = uncounted(err)
+		return k, nil
 	}
-	r.start, r.life = n, life
-	r.watch(t.Left(now))
-	return "", nil
+	k.start = n
+	return k, nil
 }
 
 func uncounted(err error) string { return fmt.Sprintf("its start could not be counted: %v", err) }
@@ -185,18 +218,18 @@ func superseded(t *probation.Trial, now probation.Moment) *probation.Evidence {
 }
 
 // reconciled is the record in line with what stands at the target's path.
-func (r *Running) reconciled() (*probation.Record, error) {
-	record, err := r.store.Read()
+func (c *Config) reconciled(store probation.Store, target string) (*probation.Record, error) {
+	record, err := store.Read()
 	if err != nil || record.Current == nil {
 		return record, err
 	}
-	sum, err := swap.HashFile(r.c.fs, r.target)
+	sum, err := swap.HashFile(c.fs, target)
 	if err != nil {
 		return record, fmt.Errorf("hashing the target: %w", err)
 	}
 	before := record.Current
-	if e := record.Reconcile(sum, r.c.clock().Wall); e != nil || record.Current != before {
-		return record, r.c.close(r.store, record, e)
+	if e := record.Reconcile(sum, c.clock().Wall); e != nil || record.Current != before {
+		return record, c.close(store, record, e)
 	}
 	return record, nil
 }

@@ -88,6 +88,8 @@ type Config struct {
 	terms     *terms // of the probation, nil without
 	health    func(context.Context) error
 	allowHeld bool
+	selfTest  *selfTest
+	watchdog  *watchdogTerms
 
 	reexec   func(path string) error // nil: the system's, as are the next two
 	runsFrom func(path string) bool

@@ -92,6 +92,14 @@ var (
 	// is not installed again unless [AllowHeld] says so, or [Release] gives it free.
 	ErrHeld = errors.New("the version is held")
 
+	// ErrSelfTest: the new version does not start here, or does not say that it works; see
+	// [SelfTest]. It is held.
+	ErrSelfTest = errors.New("the new version does not work here")
+
+	// ErrNoExec: nothing may be executed in the target's folder, so that the new version cannot
+	// be tried.
+	ErrNoExec = errors.New("programs cannot be executed here")
+
 	// ErrHash: the binary has another checksum than its release says.
 	ErrHash = swap.ErrHash
 
@@ -121,6 +129,8 @@ func hints() []advice {
 		{ErrAttributes, "run as root, who may set owners and capabilities"},
 		{ErrTampered, "find out who writes in the target's folder"},
 		{ErrNotDurable, "the update is done; check the disk"},
+		{ErrSelfTest, "read what it said; install a later version, and tell the publisher"},
+		{ErrNoExec, "remount the file system without noexec, or update without a self-test"},
 		{ErrHeld, "install a later version; update-repo status says what happened, update-repo release lets it be tried again"},
 		{ErrNoBackup, "a backup is made by the first update"},
 		{ErrExpired, "the program goes on as it is; the publisher renews with update-repo timestamp; if the date is wrong here, set this machine's clock"},

@@ -14,6 +14,7 @@ const (
 	StepPlan      Step = "plan"      // what will be fetched is known
 	StepFetch     Step = "fetch"     // bytes are arriving; Done, Total and Rate are set
 	StepVerify    Step = "verify"    // decoding, hashing, reading the executable's header
+	StepSelfTest  Step = "self-test" // running the new version, see [SelfTest]
 	StepSwap      Step = "swap"      // making the backup and replacing the target
 	StepDone      Step = "done"
 	StepRollback  Step = "rollback"

@@ -86,8 +86,8 @@ func (c *Config) record(target string) probation.Store {
 	return probation.Store{FS: c.fs, Dir: c.stateFolder(target)}
 }
 
-// held tells whether a version of the target, or the binary with this hash, is not to be installed, and why. Either may be empty.
-func (c *Config) held(target, version, sum string) (reason string, held bool) {
+// heldAt tells whether a version of the target, or the binary with this hash, is not to be installed, and why. Either may be empty.
+func (c *Config) heldAt(target, version, sum string) (reason string, held bool) {
 	r, err := c.record(target).Read()
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		c.warn(err)
@@ -100,7 +100,7 @@ func (c *Config) checkHeld(target, version, sum string) error {
 	if c.allowHeld {
 		return nil
 	}
-	reason, held := c.held(target, version, sum)
+	reason, held := c.heldAt(target, version, sum)
 	if !held {
 		return nil
 	}

@@ -13,5 +13,10 @@ func Restart(opts ...Option) error {
 	if err != nil {
 		return err
 	}
+	if c.watchdog != nil {
+		if err := c.watchdog.start(c, target); err != nil {
+			c.warn(err)
+		}
+	}
 	return c.reexec(target)
 }

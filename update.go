@@ -151,6 +151,11 @@ func (s *Staged) fetch(ctx context.Context) error {
 	if err := s.file.Seal(p.Spec.Sha256Hash); err != nil {
 		return onDisk(err)
 	}
+	if p.c.selfTest != nil {
+		if err := p.c.selfTest.run(s, ctx); err != nil {
+			return err
+		}
+	}
 	s.done = true
 	return nil
 }

@@ -43,9 +43,10 @@ const (
 
 // Start is one start of the new binary that has not been settled.
 type Start struct {
-	N  int    `json:"n"`
-	By string `json:"by"`
-	At Moment `json:"at"`
+	N   int    `json:"n"`
+	By  string `json:"by"`
+	Pid int    `json:"pid,omitempty"` // of the program
+	At  Moment `json:"at"`
 }
 
 // Failure is an unclean exit.
@@ -154,16 +155,16 @@ func (t *Trial) fail(f Failure) {
 }
 
 // Arrive counts a start and returns its number. What a guard counted just before is that same start.
-func (t *Trial) Arrive(now Moment, by string) int {
+func (t *Trial) Arrive(now Moment, by string, pid int) int {
 	for i, s := range t.Open {
 		if by == ByProgram && s.By == ByGuard {
-			t.Open[i].By, t.Open[i].At = by, now
+			t.Open[i].By, t.Open[i].At, t.Open[i].Pid = by, now, pid
 			t.turn(now)
 			return s.N
 		}
 	}
 	t.Starts++
-	t.Open = append(t.Open, Start{N: t.Starts, By: by, At: now})
+	t.Open = append(t.Open, Start{N: t.Starts, By: by, At: now, Pid: pid})
 	t.Open = t.Open[max(0, len(t.Open)-maxOpen):]
 	t.turn(now)
 	return t.Starts

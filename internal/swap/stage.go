@@ -155,6 +155,30 @@ func (st *Staged) Seal(sum string) error {
 	return nil
 }
 
+// ReadOnly has the sealed file no longer open for writing, so that it can be executed.
+func (st *Staged) ReadOnly() error {
+	f, err := st.s.fs.Open(st.Path())
+	if err != nil {
+		return fmt.Errorf("opening the staged file: %w", err)
+	}
+	written, err := st.file.Stat()
+	if err != nil {
+		f.Close()
+		return err
+	}
+	opened, err := f.Stat()
+	if err == nil && !disk.SameFile(written, opened) {
+		err = fmt.Errorf("%w: %s", ErrTampered, st.Path())
+	}
+	if err != nil {
+		f.Close()
+		return err
+	}
+	err = st.file.Close()
+	st.file = f
+	return err
+}
+
 // verify makes sure that what was sealed is still what stands at the staged
 // file's path. The bytes are read again if anything hints at a change, or if rehash
 // says that enough time has passed to be certain.

@@ -29,6 +29,9 @@ func crash() int {
 }
 
 func note(format string, args ...any) {
+	if os.Getenv("DAEMON_LOG") == "" {
+		return // a self-test
+	}
 	f, err := os.OpenFile(os.Getenv("DAEMON_LOG"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -53,11 +56,27 @@ func healthy(context.Context) error {
 	return nil
 }
 
+func selfTest() error {
+	if behaviour == "selftest" {
+		return errors.New("libfoo.so.2 is missing")
+	}
+	return nil
+}
+
 func options() []updater.Option {
 	opts := []updater.Option{
 		updater.SourceRepo(os.Getenv("DAEMON_REPO")), updater.Version(os.Getenv("DAEMON_WANT")),
 		updater.CurrentVersion(version), updater.AllowContainer(), updater.Attempts(1), updater.Health(healthy),
 		updater.Probation(number("DAEMON_ATTEMPTS", 2), time.Duration(number("DAEMON_WITHIN_MS", 60000))*time.Millisecond),
+	}
+	if os.Getenv("DAEMON_SELFTEST") != "" {
+		opts = append(opts, updater.SelfTest(3*time.Second, nil))
+	}
+	switch os.Getenv("DAEMON_WATCHDOG") {
+	case "restart":
+		opts = append(opts, updater.Watchdog(true))
+	case "supervised":
+		opts = append(opts, updater.Watchdog(false))
 	}
 	if dir := os.Getenv("DAEMON_STATE"); dir != "" {
 		opts = append(opts, updater.StateDir(dir))
@@ -66,7 +85,7 @@ func options() []updater.Option {
 }
 
 func main() {
-	running := updater.Boot(options()...)
+	running := updater.Boot(append(options(), updater.SelfTest(time.Minute, selfTest))...)
 	if err := running.Err(); err != nil {
 		note("boot: %v", err)
 	}
@@ -82,6 +101,11 @@ func main() {
 		os.Exit(1)
 	case "hang":
 		<-ctx.Done()
+	case "stuck":
+		p, err := os.FindProcess(os.Getpid())
+		if err == nil {
+			p.Signal(syscall.SIGSTOP)
+		}
 	case "ill":
 		note("prove: %v", running.Prove(ctx))
 		<-ctx.Done()
