@@ -63,6 +63,7 @@ type host struct {
 	stopped bool
 	cmds    []*exec.Cmd
 	loops   sync.WaitGroup
+	single  []*exec.Cmd
 }
 
 func newHost(t *testing.T, behaviour string, env ...string) *host {
@@ -102,8 +103,16 @@ func (h *host) update(opts ...Option) {
 	}
 }
 
-// start starts the daemon once.
+// start starts the daemon once; it is killed with the host at the latest.
 func (h *host) start(env ...string) (*exec.Cmd, *bytes.Buffer) {
+	cmd, stderr := h.launch(env...)
+	if cmd != nil {
+		h.single = append(h.single, cmd)
+	}
+	return cmd, stderr
+}
+
+func (h *host) launch(env ...string) (*exec.Cmd, *bytes.Buffer) {
 	h.t.Helper()
 	var stderr bytes.Buffer
 	cmd := exec.Command(h.target)
@@ -136,7 +145,7 @@ func (h *host) supervise(before func()) {
 				h.mu.Unlock()
 				return
 			}
-			cmd, _ := h.start()
+			cmd, _ := h.launch()
 			if cmd == nil {
 				h.mu.Unlock()
 				return
@@ -157,6 +166,10 @@ func (h *host) stop() {
 		cmd.Process.Signal(syscall.SIGTERM)
 	}
 	h.mu.Unlock()
+	for _, cmd := range h.single {
+		cmd.Process.Kill()
+		cmd.Wait()
+	}
 	done := make(chan struct{})
 	go func() { h.loops.Wait(); close(done) }()
 	select {
