@@ -89,7 +89,7 @@ var (
 	ErrOlderVersion = errors.New("the version is older than the current one")
 
 	// ErrHeld: this version was tried and went back, or was refused before the swap. It
-	// is not installed again unless [AllowHeld] says so, or [Release] gives it free.
+	// is not installed again unless [AllowHeld] says so, or [Unhold] gives it free.
 	ErrHeld = errors.New("the version is held")
 
 	// ErrSelfTest: the new version does not start here, or does not say that it works; see
@@ -131,7 +131,7 @@ func hints() []advice {
 		{ErrNotDurable, "the update is done; check the disk"},
 		{ErrSelfTest, "read what it said; install a later version, and tell the publisher"},
 		{ErrNoExec, "remount the file system without noexec, or update without a self-test"},
-		{ErrHeld, "install a later version; update-repo status says what happened, update-repo release lets it be tried again"},
+		{ErrHeld, "install a later version; update-repo status says what happened, update-repo unhold lets it be tried again"},
 		{ErrNoBackup, "a backup is made by the first update"},
 		{ErrExpired, "the program goes on as it is; the publisher renews with update-repo timestamp; if the date is wrong here, set this machine's clock"},
 		{ErrUntrusted, "the repository is not the one that this program trusts, very old, or under attack: install nothing from it, tell its publisher"},

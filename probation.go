@@ -242,8 +242,8 @@ func (c *Config) remember(store probation.Store, e *probation.Evidence) {
 	}
 }
 
-// Release gives a held version free, so that it can be installed again. It tells whether it was held.
-func Release(ctx context.Context, version string, opts ...Option) (bool, error) {
+// Unhold gives a held version free, so that it can be installed again. It tells whether it was held.
+func Unhold(ctx context.Context, version string, opts ...Option) (bool, error) {
 	c, target, err := targetConfig(opts)
 	if err != nil {
 		return false, err

@@ -15,6 +15,7 @@ func applyCommand() *cobra.Command {
 	var follow followFlags
 	var current string
 	var mirrors []string
+	var probation probationFlags
 	var asJSON, managed, container bool
 	c := &cobra.Command{
 		Use: "apply REPOSITORY TARGET", Short: "Update a program that does not embed the library",
@@ -33,6 +34,7 @@ func applyCommand() *cobra.Command {
 				updater.SourceRepo(args[0]), updater.TargetFile(args[1]),
 				updater.OS(p.os), updater.Arch(p.arch),
 				updater.CurrentVersion(current), updater.Mirrors(mirrors...), updater.OnEvent(progress(c)))
+			opts = append(opts, probation.options()...)
 			if managed {
 				opts = append(opts, updater.AllowManaged())
 			}
@@ -63,6 +65,7 @@ func applyCommand() *cobra.Command {
 	jsonFlag(c, &asJSON)
 	trust.flags(c)
 	follow.flags(c)
+	probation.flags(c)
 	c.Flags().StringVar(&current, "current", "", "the version that is installed")
 	c.Flags().StringSliceVar(&mirrors, "mirror", nil, "another repository with the same content")
 	c.Flags().BoolVar(&managed, "allow-managed", false, "replace a target that a package manager installed")
@@ -167,9 +170,10 @@ func printStatus(c *cobra.Command, s *updater.Status, asJSON bool) error {
 	}
 	fmt.Fprintf(w, "target:  %s\nversion: %s\nsha256:  %s\n", s.Target, orUnknown(s.Version), s.SHA256)
 	if s.Backup == "" {
-		_, err := fmt.Fprintln(w, "backup:  none")
-		return err
+		fmt.Fprintln(w, "backup:  none")
+	} else {
+		fmt.Fprintf(w, "backup:  %s (version %s)\n", s.Backup, orUnknown(s.BackupVersion))
 	}
-	_, err := fmt.Fprintf(w, "backup:  %s (version %s)\n", s.Backup, orUnknown(s.BackupVersion))
-	return err
+	printProbation(w, s)
+	return nil
 }

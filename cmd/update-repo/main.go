@@ -41,6 +41,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
+	var code exitCode
+	if errors.As(err, &code) {
+		return int(code)
+	}
 	fmt.Fprintf(stderr, "error: %v\n", err)
 	if hint := hintFor(command, err); hint != "" {
 		fmt.Fprintf(stderr, "hint: %s\n", hint)
@@ -105,7 +109,7 @@ func newRoot() *cobra.Command {
 		channelCommand(), promoteCommand(), rolloutCommand(), pauseCommand(), resumeCommand(), withdrawCommand(), recallCommand(),
 		floorCommand(), noteCommand(),
 		initCommand(), keyCommand(), rotateCommand(), thresholdCommand(), signCommand(), timestampCommand(), keygenCommand(),
-		applyCommand(), rollbackCommand(), statusCommand(), manCommand())
+		applyCommand(), rollbackCommand(), statusCommand(), doctorCommand(), guardCommand(), confirmCommand(), unholdCommand(), manCommand())
 	return root
 }
 
