@@ -129,7 +129,7 @@ func statusCommand() *cobra.Command {
 			}
 			plan, err := updater.Check(c.Context(), append(append(opts, wanted...), updater.SourceRepo(args[0]), updater.TargetFile(target),
 				updater.OS(p.os), updater.Arch(p.arch), updater.OnEvent(progress(c)),
-				updater.AllowManaged(), updater.AllowContainer())...)
+				updater.AllowManaged(), updater.AllowContainer(), updater.Probation(0, 0))...)
 			if err != nil {
 				return err
 			}
