@@ -11,7 +11,10 @@ type step struct {
 }
 
 // maxSteps bounds a map's memory to 4 MB.
-const maxSteps = 1 << 18
+const (
+	stepBits = 18
+	maxSteps = 1 << stepBits
+)
 
 func (m addressMap) index(addr uint64) int {
 	return sort.Search(len(m), func(i int) bool { return m[i].addr > addr }) - 1
@@ -61,7 +64,7 @@ func (l *lookup) steady(lo, hi uint64) bool {
 func (m addressMap) code(c *coder) (addressMap, error) {
 	counts, gaps, shifts := newIntModel(1), newIntModel(1), newIntModel(2)
 	n := c.uint(uint64(len(m)), counts, 0)
-	if n > maxSteps {
+	if n >= maxSteps {
 		return nil, limitError("an address map of %d steps", n)
 	}
 	out := m

@@ -174,7 +174,7 @@ func decode(w io.Writer, old, body []byte, size uint64) (*output, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := newResidual(c, p.source(old), newGuesser(p), budget(size))
+	r := newResidual(c, p.source(old), newGuesser(p), budget(p.size))
 	if p.stored > 0 {
 		z, err := openStored(c, p.stored)
 		if err != nil {
@@ -184,7 +184,8 @@ func decode(w io.Writer, old, body []byte, size uint64) (*output, error) {
 		r.stored = z
 	}
 	out := newOutput(w, p.generated, size)
-	if err := r.decode(p.size, out.Write); err != nil {
+	pack := &packer{sections: p.packed, write: out.Write}
+	if err := r.decode(p.size, pack.Write); err != nil {
 		return nil, err
 	}
 	if n, _ := atEnd(r.stored); n > 0 {

@@ -17,7 +17,7 @@ source_of() {
 	chmod -R u+w "$root/src/$1-$3"
 }
 
-# pair NAME PROGRAM MODULE PACKAGE OLD NEW OS ARCH
+# pair NAME PROGRAM MODULE PACKAGE OLD NEW OS ARCH [LDFLAGS]
 pair() {
 	case " $wanted " in *" $1 "*) ;; *) return ;; esac
 	mkdir -p "$root/pairs/$1"
@@ -25,11 +25,12 @@ pair() {
 		source_of "$2" "$3" "$version"
 		out="$root/pairs/$1/old"
 		[ "$version" = "$6" ] && out="$root/pairs/$1/new"
-		[ -f "$out" ] || (cd "$root/src/$2-$version" && GOOS=$7 GOARCH=$8 nice go build -trimpath -ldflags="-s -w" -o "$out" "$4")
+		[ -f "$out" ] || (cd "$root/src/$2-$version" && GOOS=$7 GOARCH=$8 nice go build -trimpath -ldflags="${9--s -w}" -o "$out" "$4")
 	done
 }
 
-wanted=${*:-nats-patch nats-patch-arm64 nats-patch-windows nats-patch-darwin nats-minor caddy-patch caddy-minor hugo-patch restic-minor}
+wanted=${*:-nats-patch nats-patch-arm64 nats-patch-windows nats-patch-darwin nats-minor caddy-patch caddy-minor hugo-patch restic-minor
+	nats-patch-full nats-minor-full caddy-patch-full}
 nats=github.com/nats-io/nats-server/v2
 caddy=github.com/caddyserver/caddy/v2
 pair nats-patch nats $nats . v2.10.24 v2.10.25 linux amd64
@@ -41,6 +42,9 @@ pair caddy-patch caddy $caddy ./cmd/caddy v2.11.8 v2.11.9 linux amd64
 pair caddy-minor caddy $caddy ./cmd/caddy v2.10.2 v2.11.3 linux amd64
 pair hugo-patch hugo github.com/gohugoio/hugo . v0.161.0 v0.161.1 linux amd64
 pair restic-minor restic github.com/restic/restic ./cmd/restic v0.17.3 v0.18.0 linux amd64
+pair nats-patch-full nats $nats . v2.10.24 v2.10.25 linux amd64 ""
+pair nats-minor-full nats $nats . v2.10.25 v2.11.0 linux amd64 ""
+pair caddy-patch-full caddy $caddy ./cmd/caddy v2.11.8 v2.11.9 linux amd64 ""
 
 for p in "$root"/pairs/*; do
 	bz=-

@@ -108,15 +108,15 @@ func (d *differ) transformed() {
 	wait.Add(1)
 	go func() {
 		defer wait.Done()
-		a = readGo(d.old)
+		a = readGo(d.old, false)
 	}()
-	b = readGo(d.fresh)
+	b = readGo(d.fresh, true)
 	wait.Wait()
 	d.step()
 	if a == nil || b == nil || a.arch != b.arch {
 		return
 	}
-	t := newTransform(a, b)
+	t := newTransform(d.old, a, b)
 	d.step()
 	predicted := t.improve()
 	d.step()

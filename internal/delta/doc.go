@@ -25,11 +25,13 @@
 //
 //	more?        whether anything precedes the residual; if so:
 //	transform?   whether the old file is transformed; if so:
+//	packed       sections of the old file that the linker compressed, to be unpacked
 //	layout       where its text, tables and pointers are, and the bases that offsets count from
 //	bases        the same bases in the new file; then its segments
 //	moves        the address map: from an address on, all moves by a shift
 //	lines        the same for source lines, keyed by file and line
 //	generated    parts of the new file that are computed: runtime.findfunctab, page hashes of a Mach-O signature
+//	packed       sections of the new file that are to be compressed, if the old file is transformed
 //	stored       size of the zstd stream, 0 if the insertions are in the body
 //	residual     rounds of copying and inserting, until the new file is complete
 //
@@ -42,12 +44,17 @@
 //
 // # Prediction
 //
-// The prediction has the size of the old file. It is the old file with every reference rewritten: the
+// The prediction is as long as the old file and what its compressed sections unpack to, which follows it in their
+// order. It is that with every reference rewritten: the
 // address that it tells is looked up in the address map, and encoded anew from the place that it is moved to.
 // References are found by scanners: relative operands and branches (amd64.go, arm64.go), pointers,
-// offsets in the function tables (pcln.go), in pc-value tables (tables.go), and what following pointers
-// finds, types and inlining trees (side.go). The scanners, the models and every constant that they use are part
+// offsets in the function tables (pcln.go), in pc-value tables (tables.go), what following pointers
+// finds, types and inlining trees (side.go), and symbol tables and DWARF (dwarf.go). Sections that are not loaded have
+// address spaces of their own, from 2^40 on, so that offsets into them are references like others. The scanners, the models and every constant that they use are part
 // of the format: a change to any of them is another version. Vectors in testdata hold them to that.
+//
+// Streams are unpacked in chunks of 8 blocks, which begin at the marks in the patch; the deflate algorithm that makes
+// them again (deflate.go) is frozen, too. A section that it does not make byte for byte is left as it is.
 //
 // The residual copies from the prediction as bsdiff does, with changes. Where a copy begins is coded
 // relative to where the address map says that the place in the new file came from.

@@ -59,7 +59,7 @@ func (e *encoding) body(rounds []op, newSize uint64, stats *Stats) ([]byte, erro
 	if _, err := codePlan(c, e.old, e.plan, newSize); err != nil {
 		return nil, err
 	}
-	r := newResidual(c, e.plan.source(e.old), newGuesser(e.plan), budget(newSize))
+	r := newResidual(c, e.plan.source(e.old), newGuesser(e.plan), budget(e.plan.size))
 	r.sections = e.sections
 	if e.plan.stored > 0 {
 		c.trimmed = 0

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"sort"
+	"strconv"
+	"strings"
 )
 
 // An executable is what the encoder reads of a file's headers. Where they make no sense there is
@@ -12,6 +14,7 @@ type executable struct {
 	arch      uint64
 	imageBase uint64 // PE
 	sections  []part // loaded ones, by address
+	others    []part // with debugging information and symbols
 	tables    []part // of other 4-byte offsets from the image base: PE .pdata
 	signature *generated
 }
@@ -19,6 +22,7 @@ type executable struct {
 type part struct {
 	name                 string
 	addr, off, size, mem uint64
+	packed               int // 1 more than its number among those that are unpacked
 }
 
 func parseExecutable(b []byte) *executable {
@@ -86,6 +90,8 @@ func parseELF(b []byte) *executable {
 		const tls = 0x400
 		if le64(h[8:])&alloc != 0 && s.mem > 0 && le64(h[8:])&tls == 0 {
 			e.sections = append(e.sections, s)
+		} else if le64(h[8:])&alloc == 0 {
+			e.others = append(e.others, s)
 		}
 	}
 	return e
@@ -107,7 +113,10 @@ func parsePE(b []byte) *executable {
 		p := part{name: cstring(s[:8]), addr: e.imageBase + uint64(le32(s[12:])), off: uint64(le32(s[20:])), size: min(raw, virtual), mem: virtual}
 		const discardable = 0x02000000
 		switch {
-		case p.mem == 0 || le32(s[36:])&discardable != 0:
+		case p.mem == 0:
+		case le32(s[36:])&discardable != 0:
+			p.name = longName(b, h, p.name)
+			e.others = append(e.others, p)
 		case p.name == ".pdata":
 			e.tables = append(e.tables, p)
 			fallthrough
@@ -116,6 +125,19 @@ func parsePE(b []byte) *executable {
 		}
 	}
 	return e
+}
+
+// longName looks a name like /4 up in the string table, which is behind the symbol table.
+func longName(b, header []byte, name string) string {
+	at, err := strconv.ParseUint(strings.TrimPrefix(name, "/"), 10, 32)
+	if err != nil {
+		return name
+	}
+	at += uint64(le32(header[12:])) + 18*uint64(le32(header[16:]))
+	if at > uint64(len(b)) {
+		return name
+	}
+	return cstring(b[at:min(at+64, uint64(len(b)))])
 }
 
 func parseMachO(b []byte) *executable {
@@ -127,7 +149,7 @@ func parseMachO(b []byte) *executable {
 			return nil
 		}
 		c := field(b, at, uint64(le32(h[4:])))
-		const segment64, codeSignature = 0x19, 0x1d
+		const symtab, segment64, codeSignature = 0x2, 0x19, 0x1d
 		switch {
 		case len(c) < 16:
 			return nil
@@ -139,6 +161,9 @@ func parseMachO(b []byte) *executable {
 				}
 				e.addMachO(s)
 			}
+		case le32(h) == symtab && len(c) >= 24:
+			e.others = append(e.others, part{name: "symbols", off: uint64(le32(c[8:])), size: 16 * uint64(le32(c[12:]))},
+				part{name: "strtab", off: uint64(le32(c[16:])), size: uint64(le32(c[20:]))})
 		case le32(h) == codeSignature:
 			e.signature = pageHashes(b, uint64(le32(c[8:])), uint64(le32(c[12:])))
 		}
@@ -153,7 +178,9 @@ func (e *executable) addMachO(s []byte) {
 	if le32(s[64:])&0xff == zerofill {
 		p.off, p.size = 0, 0
 	}
-	if p.mem > 0 {
+	if cstring(s[16:32]) == "__DWARF" {
+		e.others = append(e.others, p)
+	} else if p.mem > 0 {
 		e.sections = append(e.sections, p)
 	}
 }

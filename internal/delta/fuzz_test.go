@@ -28,13 +28,18 @@ func headed(old []byte, newSize uint64, body []byte) []byte {
 }
 
 func FuzzApply(f *testing.F) {
-	old := synthetic(archAMD64).old
-	for _, name := range []string{"data", "amd64", "arm64"} {
+	olds := [][]byte{synthetic(archAMD64).old, nil}
+	olds[1], _ = syntheticDebug()
+	for _, name := range []string{"data", "amd64", "arm64", "dwarf"} {
 		patch := golden(&testing.T{}, "patch-"+name, nil)
-		f.Add(patch[headerSize(patch):], uint32(imageSize/4))
+		f.Add(patch[headerSize(patch):], uint32(imageSize/4), name == "dwarf")
 	}
-	f.Add([]byte{0, 1, 2, 3, 4, 5}, uint32(100))
-	f.Fuzz(func(t *testing.T, body []byte, size uint32) {
+	f.Add([]byte{0, 1, 2, 3, 4, 5}, uint32(100), false)
+	f.Fuzz(func(t *testing.T, body []byte, size uint32, debug bool) {
+		old := olds[0]
+		if debug {
+			old = olds[1]
+		}
 		checkApply(t, old, headed(old, uint64(size%(1<<16)), body))
 	})
 }
@@ -61,17 +66,31 @@ func (n *numbers) near(v *uint64) {
 
 // FuzzPlan encodes plans that differ from a plausible one in a few numbers, and decodes them.
 func FuzzPlan(f *testing.F) {
-	f.Add([]byte{1}, false)
-	f.Add(bytes.Repeat([]byte{0x83, 0x7f, 2, 1}, 40), true)
-	f.Fuzz(func(t *testing.T, b []byte, arm bool) {
-		arch := uint64(archAMD64)
-		if arm {
-			arch = archARM64
+	f.Add([]byte{1}, uint8(0))
+	f.Add(bytes.Repeat([]byte{0x83, 0x7f, 2, 1}, 40), uint8(1))
+	f.Add([]byte{0}, uint8(2))
+	f.Fuzz(func(t *testing.T, b []byte, kind uint8) {
+		im, n := synthetic([...]uint64{archAMD64, archARM64, archAMD64}[kind%3]), &numbers{b}
+		old := im.old
+		if kind%3 == 2 {
+			old, im = syntheticDebug()
+			for i := range im.packed {
+				s := &im.packed[i]
+				n.near(&s.off)
+				n.near(&s.size)
+				n.near(&s.marks[0])
+			}
 		}
-		im, n := synthetic(arch), &numbers{b}
 		p := moved(im)
+		if kind%3 == 2 {
+			s := packed{n: 100, size: 100}
+			n.near(&s.off)
+			n.near(&s.size)
+			n.near(&s.n)
+			p.packed = append(p.packed, s)
+		}
 		l := &im.lay
-		for _, v := range []*uint64{&l.arch, &l.lo, &l.hi, &l.pctabEnd, &l.etypes, &l.nfunc} {
+		for _, v := range []*uint64{&l.arch, &l.lo, &l.hi, &l.pctabEnd, &l.abbrevs, &l.etypes, &l.nfunc} {
 			n.near(v)
 		}
 		for i := range l.zones {
@@ -94,13 +113,13 @@ func FuzzPlan(f *testing.F) {
 		}
 		n.near(&p.stored)
 		c := newEncoder()
-		if _, err := codePlan(c, im.old, p, imageSize/4); err != nil {
+		if _, err := codePlan(c, old, p, imageSize/4); err != nil {
 			c.uint(1, newIntModel(1), 0) // what an honest encoder would not send
 		}
 		for range 200 {
 			c.uint(n.next(), newIntModel(1), 0)
 		}
-		checkApply(t, im.old, headed(im.old, imageSize/4, c.finish()))
+		checkApply(t, old, headed(old, imageSize/4, c.finish()))
 	})
 }
 
@@ -133,7 +152,7 @@ func FuzzExecutable(f *testing.F) {
 	f.Fuzz(func(t *testing.T, with []byte, at uint32, which uint8) {
 		b := bytes.Clone(programs[int(which)%len(programs)])
 		copy(b[int(at)%len(b):], with)
-		if g := parseGo(b); g != nil {
+		if g := parseGo(b, false); g != nil {
 			g.image.scan(0, min(g.image.size(), 1<<16), func(ref) {})
 		}
 	})

@@ -27,16 +27,22 @@ type goFile struct {
 	image  *image
 	refs   []placed
 	masked []byte
-	find   generated // of findfunctab; size 0 if there is none that can be generated
+	expansion
+	find generated // of findfunctab; size 0 if there is none that can be generated
 }
 
-// parseGo reads a Go executable, or returns nil.
-func parseGo(b []byte) *goFile {
+// parseGo reads a Go executable, or returns nil. Compressed sections are unpacked behind it or in place.
+func parseGo(b []byte, inPlace bool) *goFile {
 	e := parseExecutable(b)
 	if e == nil {
 		return nil
 	}
-	g := &goFile{executable: e, image: &image{old: b}}
+	g := &goFile{executable: e, expansion: *expand(b, e, inPlace)}
+	b = g.data
+	g.image = &image{old: b}
+	if !inPlace {
+		g.image.packed = g.packed
+	}
 	lay := &g.image.lay
 	lay.arch = e.arch
 	for _, s := range e.sections {
@@ -50,7 +56,8 @@ func parseGo(b []byte) *goFile {
 	if md == nil || !g.readModule(pcln, md) {
 		return nil
 	}
-	if lay.check(uint64(len(b))) != nil || g.image.prepare() != nil {
+	g.addSpaces()
+	if lay.check(g.image.size(), g.image.total()) != nil || g.image.prepare() != nil {
 		return nil
 	}
 	return g
@@ -135,6 +142,9 @@ func (g *goFile) findTable(addr uint64) {
 	table := im.at(addr, f.size)
 	made := make([]byte, f.size)
 	findTable(made, functab, int(f.count))
+	if len(g.packed) > 0 && g.packed[0].off < max(f.off+f.size, f.source()) {
+		return // offsets are those of the file before what is unpacked only
+	}
 	if f.check(0, im.size()) == nil && bytes.Equal(made, table) {
 		g.find = f
 	}

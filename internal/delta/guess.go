@@ -1,6 +1,8 @@
 package delta
 
-import "sort"
+import (
+	"sort"
+)
 
 // A guesser foretells where in the old file copying goes on: where the map says that the place in the
 // new file came from, or at one of the last distances between the two.
@@ -9,6 +11,7 @@ type guesser struct {
 	old      *layout
 	segments []segment // of the new file
 	parts    []generated
+	unpacked uint64   // bytes that compressed sections grow by, all before the hashes
 	recent   [4]int64 // distances from the new file's place to the old one's
 	hits     []chance
 	state    int // which of the last jumps went far
@@ -19,12 +22,20 @@ func newGuesser(p *plan) *guesser {
 	if p.image == nil {
 		return g
 	}
-	g.old, g.segments = &p.image.lay, p.image.newSegments
-	g.back = []step{{0, 0}}
-	for _, s := range p.image.moves {
-		g.back = append(g.back, step{s.addr + uint64(s.shift), s.shift})
+	for _, s := range p.packed {
+		g.unpacked += s.n - s.size
 	}
-	sort.SliceStable(g.back, func(i, j int) bool { return g.back[i].addr < g.back[j].addr })
+	g.old, g.segments = &p.image.lay, p.image.newSegments
+	moves := p.image.moves
+	order := make([]uint64, len(moves)) // new address<<18 | index
+	for i, s := range moves {
+		order[i] = (s.addr+uint64(s.shift))<<stepBits | uint64(i)
+	}
+	sortWords(order)
+	g.back = append(make([]step, 0, len(moves)+1), step{0, 0})
+	for _, v := range order {
+		g.back = append(g.back, step{v >> stepBits, moves[v&(maxSteps-1)].shift})
+	}
 	return g
 }
 
@@ -40,6 +51,9 @@ func (g *guesser) guesses(done uint64) (out [nGuesses + 1]uint64) {
 	}
 	off := done
 	for _, p := range g.parts {
+		if p.kind == generatedHashes {
+			p.off += g.unpacked
+		}
 		if p.off <= off {
 			off += p.size
 		}

@@ -5,7 +5,9 @@ import "encoding/binary"
 // An image predicts the new file from the old one: the old file's bytes with every reference
 // rewritten by the address map. It is computed block by block, so that none of it is kept.
 type image struct {
-	old         []byte
+	old         []byte // an encoder's goes on with the contents of packed
+	packed      []packed
+	unpacker    *unpacker // a decoder's
 	lay         layout
 	newBase     [nBases]uint64
 	moves       addressMap
@@ -16,6 +18,8 @@ type image struct {
 	lines       lookup // by lineKey
 	pcs         lookup // as from, for places that are near each other
 	tables      []tableRef
+	rests       map[uint64][]resume
+	abbrevs     [][]attribute
 	scratch     scratch
 	budget      int64 // of steps that prepare may still take
 }
@@ -24,6 +28,7 @@ type image struct {
 type scratch struct {
 	runs, files      []run
 	encoded, classes []byte
+	entries, words   []byte
 	nodes            []uint64 // files of the inlining tree of function nodesOf-1
 	nodesOf          int
 }
@@ -48,22 +53,82 @@ const (
 	refCond            // arm64 B.cond, CBZ, CBNZ
 	refLine            // 4 bytes, a line of a source file
 	refPC              // 4 bytes, from the function's entry
+	refLength          // 8 bytes, from the origin to the target
 	nRefs
 )
 
-var refSize = [nRefs]uint64{4, 8, 4, 4, 8, 1, 4, 4, 4}
+var refSize = [nRefs]uint64{4, 8, 4, 4, 8, 1, 4, 4, 4, 8}
 
 func le32(b []byte) uint32             { return binary.LittleEndian.Uint32(b) }
 func le64(b []byte) uint64             { return binary.LittleEndian.Uint64(b) }
 func put32(b []byte, v uint32)         { binary.LittleEndian.PutUint32(b, v) }
 func put64(b []byte, v uint64)         { binary.LittleEndian.PutUint64(b, v) }
-func (im *image) size() uint64         { return uint64(len(im.old)) }
 func (im *image) inside(a uint64) bool { return a-im.lay.lo < im.lay.hi-im.lay.lo }
 
+// total is the size of the prediction: that of the old file, and of what is packed in it.
+//
+//go:noinline
+func (im *image) total() uint64 {
+	n := uint64(len(im.old))
+	if im.unpacker != nil {
+		n += im.unpacker.size
+	}
+	return n
+}
+
+// size is that of the old file.
+//
+//go:noinline
+func (im *image) size() uint64 {
+	n := im.total()
+	for _, p := range im.packed {
+		n -= p.n
+	}
+	return n
+}
+
+// view returns bytes of what the prediction is made of from off on, at least one and at most n. They are valid until the next
+// call. After an error of the unpacker there are none.
+func (im *image) view(off, n uint64) []byte {
+	if rest := uint64(len(im.old)); off < rest {
+		return im.old[off:][:min(n, rest-off)]
+	} else if im.unpacker != nil {
+		return im.unpacker.view(off-rest, n)
+	}
+	return nil
+}
+
+// read returns all n bytes from off on, in a buffer if need be. Those that cannot be had are 0.
+func (im *image) read(buf *[]byte, off, n uint64) []byte {
+	if b := im.view(off, n); im.unpacker == nil && uint64(len(b)) == n {
+		return b
+	}
+	if uint64(cap(*buf)) < n {
+		*buf = make([]byte, n)
+	}
+	b := (*buf)[:n]
+	im.fill(b, off)
+	return b
+}
+
+// fill copies what the prediction is made of.
+func (im *image) fill(dst []byte, off uint64) {
+	for len(dst) > 0 {
+		n := copy(dst, im.view(off, uint64(len(dst))))
+		if n == 0 {
+			clear(dst)
+			return
+		}
+		dst, off = dst[n:], off+uint64(n)
+	}
+}
+
 // at returns the n bytes at an address, or nil where there are not as many.
+//
+//go:noinline
 func (im *image) at(addr, n uint64) []byte {
 	off, ok := im.lay.offset(addr)
-	if !ok || n > im.size()-off {
+	if size := uint64(len(im.old)); !ok || off > size || n > size-off {
 		return nil
 	}
 	return im.old[off : off+n]
@@ -105,6 +170,8 @@ func (im *image) rewrite(b []byte, r *ref) {
 		put32(b[4:], le32(b[4:])&0xffc003ff|uint32(t&0xfff)>>r.adjust<<10)
 	case refPC:
 		put32(b, uint32(t-im.from.at(r.origin)))
+	case refLength:
+		put64(b, im.to.at(r.target-1)+1-im.to.at(r.origin))
 	case refShort:
 		b[0] = byte(t - im.place(r.off) - 1 - uint64(r.adjust))
 	}
@@ -118,14 +185,17 @@ func (im *image) place(off uint64) uint64 {
 
 // predict fills dst with the prediction from offset off on, and class with what each byte is part of.
 func (im *image) predict(dst, class []byte, off uint64) {
-	end := off + uint64(copy(dst, im.old[off:]))
+	end := off + uint64(len(dst))
+	im.fill(dst, off)
 	clear(class)
 	im.predictTables(dst, class, off)
 	im.scan(off, end, func(r ref) {
 		var b [8]byte
 		n := refSize[r.kind]
-		copy(b[:], im.old[r.off:min(r.off+n, im.size())])
-		if r.off+n > im.size() {
+		if size := uint64(len(im.old)); r.off < size {
+			copy(b[:], im.old[r.off:min(r.off+n, size)])
+		}
+		if r.off+n > im.total() {
 			return
 		}
 		im.rewrite(b[:], &r)
@@ -142,7 +212,7 @@ func (im *image) predict(dst, class []byte, off uint64) {
 func (r *ref) class(i uint64) byte {
 	switch r.kind {
 	case refOffset:
-		return byte(96 + int(r.base)*8 + int(i))
+		return byte(104 + int(r.base)*4 + int(i))
 	default:
 		return byte(8 + int(r.kind)*8 + int(i))
 	}
@@ -168,6 +238,12 @@ func (im *image) scanZone(z zone, lo, hi uint64, emit func(ref)) {
 		im.scanFunctab(z, lo, hi, emit)
 	case zoneFuncs:
 		im.scanFuncs(lo, hi, emit)
+	case zoneInfo, zoneLines:
+		im.scanUnits(z, lo, hi, emit)
+	case zoneWords:
+		im.scanWords(z, lo, hi, emit)
+	case zoneSymbols:
+		im.scanSymbols(z, lo, hi, emit)
 	case zoneText:
 		if im.lay.arch == archAMD64 {
 			im.scanAMD64(z, lo, hi, emit)

@@ -11,6 +11,7 @@ type layout struct {
 	zones    []zone    // sorted by offset, not overlapping
 	base     [nBases]uint64
 	pctabEnd uint64 // address
+	abbrevs  uint64 // where .debug_abbrev begins
 	etypes   uint64 // address
 	nfunc    uint64
 }
@@ -34,6 +35,10 @@ const (
 	zoneFunctab         // pairs of 4 bytes: entry, offset of _func
 	zoneFuncs           // the _func records
 	zoneOffsets         // words of 4 bytes, relative to a base
+	zoneSymbols         // a symbol table, of ELF or, if its base is not 0, Mach-O
+	zoneWords           // like zonePointers, but packed; if its base is not 0 their sizes follow: .debug_addr, .debug_frame
+	zoneInfo            // .debug_info
+	zoneLines           // .debug_line
 	nZones
 )
 
@@ -49,6 +54,12 @@ const (
 	baseFunctab
 	baseRodata
 	baseImage
+	baseStrings // the names of symbols
+	baseInfo    // and these are sections of debugging information
+	baseLines
+	baseLocations
+	baseRanges
+	baseAddrs
 	nBases
 )
 
@@ -59,12 +70,12 @@ const (
 	maxFile = 1 << 31
 )
 
-// code codes the layout of a file of the given size.
-func (l *layout) code(c *coder, size uint64) error {
+// code codes the layout of a file of the given size, and in all with what is packed in it.
+func (l *layout) code(c *coder, size, all uint64) error {
 	m := newIntModel(1)
 	number := func(v *uint64) { *v = c.uint(*v, m, 0) }
 	nseg, nzone := uint64(len(l.segments)), uint64(len(l.zones))
-	for _, v := range []*uint64{&l.arch, &l.lo, &l.hi, &l.pctabEnd, &l.etypes, &l.nfunc, &nseg, &nzone} {
+	for _, v := range []*uint64{&l.arch, &l.lo, &l.hi, &l.pctabEnd, &l.abbrevs, &l.etypes, &l.nfunc, &nseg, &nzone} {
 		number(v)
 	}
 	if l.arch >= nArchs || nseg > maxZones || nzone > maxZones || l.nfunc > maxFuncs {
@@ -89,22 +100,32 @@ func (l *layout) code(c *coder, size uint64) error {
 	for i := range l.base {
 		number(&l.base[i])
 	}
-	return l.check(size)
+	return l.check(size, all)
 }
 
 // maxAddress keeps sums of addresses and sizes from overflowing.
 const maxAddress = 1 << 60
 
-func (l *layout) check(size uint64) error {
+// spaceAddress is where the addresses of sections that are not loaded begin, each spaceSize after the one before.
+const (
+	spaceAddress = 1 << 40
+	spaceSize    = 1 << 36
+)
+
+func (l *layout) check(size, all uint64) error {
 	next, past := uint64(0), uint64(0)
 	for _, s := range l.segments {
-		if s.addr < next || s.addr > maxAddress || s.off > size || s.size > size-s.off {
+		if s.addr < next || s.addr > maxAddress || s.off > all || s.size > all-s.off {
 			return formatError("a segment outside the file")
 		}
 		next = s.addr + s.size
 	}
 	for _, z := range l.zones {
-		if z.off < past || z.off > size || z.size > size-z.off || z.kind >= nZones || z.base >= nBases {
+		limit := size
+		if z.kind >= zoneWords {
+			limit = all
+		}
+		if z.off < past || z.off > limit || z.size > limit-z.off || z.kind >= nZones || z.base >= nBases {
 			return formatError("a zone outside the file")
 		}
 		past = z.off + z.size
@@ -114,13 +135,15 @@ func (l *layout) check(size uint64) error {
 			return formatError("a base beyond all addresses")
 		}
 	}
-	if l.hi > maxAddress || l.etypes > maxAddress || l.pctabEnd > maxAddress {
+	if l.abbrevs > all || l.hi > maxAddress || l.etypes > maxAddress || l.pctabEnd > maxAddress {
 		return formatError("a bound beyond all addresses")
 	}
 	return nil
 }
 
 // offset returns where in the file an address is.
+//
+//go:noinline
 func (l *layout) offset(addr uint64) (uint64, bool) {
 	for i := range l.segments {
 		if s := &l.segments[i]; addr-s.addr < s.size {
@@ -131,6 +154,8 @@ func (l *layout) offset(addr uint64) (uint64, bool) {
 }
 
 // address is the inverse of offset.
+//
+//go:noinline
 func (l *layout) address(off uint64) (uint64, bool) {
 	for i := range l.segments {
 		if s := &l.segments[i]; off-s.off < s.size {

@@ -21,6 +21,7 @@ const (
 	contextSpace = 0x9e3779b1
 )
 
+//go:noinline
 func newMixer(bits int) *mixer {
 	m := &mixer{table: newChances(1 << bits), bits: bits, weights: make([]int32, selectors*maxInputs)}
 	for i := range m.weights {

@@ -37,6 +37,7 @@ func (c chance) p16() uint32 { return clamp(uint32(c) >> 16) }
 
 func clamp(p uint32) uint32 { return min(max(p, 1), 65535) }
 
+//go:noinline
 func newChances(n int) []chance {
 	t := make([]chance, n)
 	for i := range t {
@@ -59,6 +60,7 @@ type intModel struct {
 	upper  []chance // 64*8 a context
 }
 
+//go:noinline
 func newIntModel(contexts int) *intModel {
 	return &intModel{newChances(contexts * 128), newChances(contexts * 64 * 8)}
 }

@@ -5,8 +5,9 @@ package delta
 type plan struct {
 	image     *image // nil if the old file is taken as it is
 	generated []generated
-	stored    uint64 // bytes of the zstd stream after the body; 0: insertions are in the body
-	size      uint64 // of the residual's output: the new file without what is generated
+	stored    uint64   // bytes of the zstd stream after the body; 0: insertions are in the body
+	packed    []packed // compressed sections of the new file
+	size      uint64   // of the residual's output: the new file without what is generated, and with those unpacked
 }
 
 // rareChance is 1/16. Most of all pairs are no executables.
@@ -30,6 +31,9 @@ func codePlan(c *coder, old []byte, p *plan, newSize uint64) (*plan, error) {
 	if err := p.codeGenerated(c, newSize); err != nil {
 		return nil, err
 	}
+	if err := p.codePacked(c, newSize); err != nil {
+		return nil, err
+	}
 	p.stored = c.uint(p.stored, newIntModel(1), 0)
 	if c.bad {
 		return nil, formatError("the plan ends early")
@@ -44,9 +48,29 @@ func one(yes bool) int {
 	return 0
 }
 
+// codePacked codes the new file's compressed sections.
+func (p *plan) codePacked(c *coder, newSize uint64) (err error) {
+	if p.image == nil {
+		return nil
+	}
+	if p.packed, err = codePacked(c, p.packed, newSize, false); err != nil {
+		return err
+	}
+	for _, s := range p.packed {
+		if p.size += s.n; s.size > p.size || s.off+s.n > p.size {
+			return formatError("a compressed section outside the new file")
+		}
+		p.size -= s.size
+	}
+	return nil
+}
+
 // code codes what the image is made by, and makes a decoder's image ready.
 func (im *image) code(c *coder) (err error) {
-	if err = im.lay.code(c, im.size()); err != nil {
+	if err = im.codePacked(c); err != nil {
+		return err
+	}
+	if err = im.lay.code(c, im.size(), im.total()); err != nil {
 		return err
 	}
 	m := newIntModel(1)
@@ -64,6 +88,16 @@ func (im *image) code(c *coder) (err error) {
 		return err
 	}
 	return im.prepare()
+}
+
+// codePacked codes the old file's compressed sections.
+func (im *image) codePacked(c *coder) error {
+	size := im.size()
+	p, err := codePacked(c, im.packed, size, true)
+	if err == nil && !c.encoding && len(p) > 0 {
+		im.packed, im.unpacker = p, newUnpacker(im.old, p)
+	}
+	return err
 }
 
 // codeSegments codes the new file's segments, in terms of the old one's.
@@ -111,12 +145,18 @@ func (im *image) move(m, lines addressMap) {
 
 // source returns what the residual copies from.
 func (p *plan) source(old []byte) *source {
-	return &source{old: old, image: p.image, budget: 32*(len(old)/blockSize+1) + 1<<12}
+	s := &source{old: old, image: p.image, all: uint64(len(old))}
+	if p.image != nil {
+		s.all = p.image.total()
+	}
+	s.budget = 32*(int(s.all)/blockSize+1) + 1<<12
+	return s
 }
 
 // A source gives out the prediction of the new file in blocks.
 type source struct {
 	old    []byte
+	all    uint64 // size of the prediction
 	image  *image
 	blocks [cachedBlocks]*block
 	budget int
@@ -138,7 +178,7 @@ var noClasses [blockSize]byte
 func (s *source) at(off uint64) (data, class []byte, err error) {
 	number, within := off/blockSize, off%blockSize
 	first := number * blockSize
-	n := min(blockSize, uint64(len(s.old))-first)
+	n := min(blockSize, s.all-first)
 	if s.image == nil {
 		return s.old[off : first+n], noClasses[within:n], nil
 	}
@@ -153,8 +193,11 @@ func (s *source) at(off uint64) (data, class []byte, err error) {
 		}
 		b.number = number
 		s.image.predict(b.data[:n], b.class[:n], first)
+		if u := s.image.unpacker; u != nil && u.err != nil {
+			return nil, nil, u.err
+		}
 	}
 	return b.data[within:n], b.class[within:n], nil
 }
 
-func (s *source) size() uint64 { return uint64(len(s.old)) }
+func (s *source) size() uint64 { return s.all }

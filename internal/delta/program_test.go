@@ -129,6 +129,52 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
+// Programs with symbols and debugging information, compressed as Go's linker does it.
+func TestProgramsWithDebugInformation(t *testing.T) {
+	for _, c := range []struct {
+		p     platform
+		flags []string
+	}{
+		{platforms[0], nil},
+		{platforms[0], []string{"-ldflags=-compressdwarf=false"}},
+		{platforms[1], nil},
+		{platforms[2], nil},
+		{platforms[5], nil},
+	} {
+		t.Run(fmt.Sprint(c.p.os, " ", c.p.arch, c.flags), func(t *testing.T) {
+			old, fresh := build(t, c.p, 0, c.flags...), build(t, c.p, 1, c.flags...)
+			patch, _ := diffed(t, old, fresh)
+			if got, err := applied(old, patch, len(fresh)); err != nil || !bytes.Equal(got, fresh) {
+				t.Fatalf("not reproduced: %v", err)
+			}
+			if len(patch)*250 > len(fresh) { // a generic delta has 10 to 30 % where sections are compressed
+				t.Errorf("%d bytes, more than 0.4 %% of the file", len(patch))
+			}
+			t.Logf("%d bytes, %.2f %% of the file", len(patch), 100*float64(len(patch))/float64(len(fresh)))
+		})
+	}
+}
+
+// A section that was compressed otherwise is taken as it is, beside others that are unpacked.
+func TestOtherCompression(t *testing.T) {
+	old, fresh := build(t, platforms[0], 0), build(t, platforms[0], 1)
+	g := parseGo(fresh, true)
+	if len(g.packed) < 5 {
+		t.Fatalf("%d sections unpacked", len(g.packed))
+	}
+	other := bytes.Clone(fresh)
+	other[g.packed[2].off+g.packed[2].size/2] ^= 1
+	if n := len(parseGo(other, true).packed); n != len(g.packed)-1 {
+		t.Errorf("%d sections unpacked of %d, where one is damaged", n, len(g.packed))
+	}
+	for _, pair := range [][2][]byte{{old, other}, {other, old}} {
+		patch, stats := diffed(t, pair[0], pair[1])
+		if got, err := applied(pair[0], patch, len(pair[1])); err != nil || !bytes.Equal(got, pair[1]) || !stats.Transformed {
+			t.Errorf("not reproduced, or taken for data: %v", err)
+		}
+	}
+}
+
 // What the transform does not know is data: nothing fails.
 func TestOddPrograms(t *testing.T) {
 	linux := platforms[0]
@@ -164,13 +210,14 @@ func TestOddPrograms(t *testing.T) {
 // Damaged patches give a typed error or, where the damage says nothing, the new file; they do not
 // panic, and write no more than they may.
 func TestCorruptions(t *testing.T) {
-	const each = 2500
+	times := map[string]int{"data": 2500, "stored": 2500, "arm64": 2000, "windows": 1500, "dwarf": 1500} // ten thousand
 	arm := platforms[1]
 	windows := platforms[2]
 	for name, pair := range map[string][2][]byte{
 		"data":    {text(200, 0), text(210, 20)},
 		"stored":  {random(1, 100), append(text(16_000, 0), random(1, 100)...)},
 		"arm64":   {build(t, arm, 0, stripped...), build(t, arm, 1, stripped...)},
+		"dwarf":   {build(t, platforms[0], 0), build(t, platforms[0], 1)},
 		"windows": {build(t, windows, 0, stripped...), build(t, windows, 1, stripped...)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -178,7 +225,7 @@ func TestCorruptions(t *testing.T) {
 			old, fresh := pair[0], pair[1]
 			patch, _ := diffed(t, old, fresh)
 			r := rand.New(rand.NewPCG(42, uint64(len(name))))
-			for i := range each {
+			for i := range times[name] {
 				bad := corrupt(r, patch)
 				out := &counter{want: fresh}
 				_, err := apply(out, old, bad, alone(int64(len(fresh))))
@@ -238,7 +285,11 @@ func corrupt(r *rand.Rand, patch []byte) []byte {
 
 // Applying takes no more than 64 MB beyond the files themselves.
 func TestMemory(t *testing.T) {
-	old, fresh := build(t, platforms[0], 0, stripped...), build(t, platforms[0], 1, stripped...)
+	checkMemory(t, build(t, platforms[0], 0, stripped...), build(t, platforms[0], 1, stripped...))
+	checkMemory(t, build(t, platforms[0], 0), build(t, platforms[0], 1))
+}
+
+func checkMemory(t *testing.T, old, fresh []byte) {
 	patch, _ := diffed(t, old, fresh)
 	runtime.GC()
 	var before, after runtime.MemStats

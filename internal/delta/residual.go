@@ -168,6 +168,8 @@ func (r *residual) part(p int) {
 }
 
 // note tells the tally where in the new file that is, too.
+//
+//go:noinline
 func (r *residual) note(p int, done uint64) {
 	if r.c.tally == nil {
 		return

@@ -2,7 +2,6 @@ package delta
 
 import (
 	"encoding/binary"
-	"slices"
 	"sort"
 )
 
@@ -109,7 +108,7 @@ func (im *image) findSide() error {
 	if len(im.side) > maxSide || im.budget < 0 {
 		return limitError("more than %d references, or too many steps to find them", maxSide)
 	}
-	slices.Sort(im.side)
+	sortWords(im.side)
 	// Overlapping ones cannot both be right; the first stays.
 	kept, end := im.side[:0], uint64(0)
 	for _, s := range im.side {
@@ -179,7 +178,7 @@ func (im *image) findTypes() {
 		}
 	}
 	for _, z := range im.lay.zones {
-		if z.kind == zoneText || z.kind == zonePointers || z.base == baseTypes {
+		if z.kind == zoneText || z.kind == zonePointers || z.kind == zoneOffsets && z.base == baseTypes {
 			im.scanZone(z, z.off, z.off+z.size, func(r ref) { mark(r.target) })
 		}
 	}

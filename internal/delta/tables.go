@@ -49,7 +49,7 @@ func (im *image) findTables() error {
 
 // oneEach keeps the first function of each table.
 func oneEach(t []tableRef) []tableRef {
-	slices.Sort(t)
+	sortWords(t)
 	return slices.CompactFunc(t, func(a, b tableRef) bool { return a.start() == b.start() })
 }
 
@@ -65,7 +65,7 @@ func (im *image) tablesOf(f funcInfo) (out [3 + maxTables]uint32) {
 
 // Classes of the bytes of pc-value tables.
 const (
-	classValue = 200 + iota
+	classValue = 240 + iota
 	classValueMore
 	classPC
 	classPCMore

@@ -4,13 +4,14 @@ import "sort"
 
 // A transform is what the encoder knows of two Go executables.
 type transform struct {
+	old  []byte
 	a, b *goFile
 	plan *plan
 }
 
 // readGo parses a file and finds what alignment needs.
-func readGo(b []byte) *goFile {
-	g := parseGo(b)
+func readGo(b []byte, inPlace bool) *goFile {
+	g := parseGo(b, inPlace)
 	if g == nil {
 		return nil
 	}
@@ -20,8 +21,8 @@ func readGo(b []byte) *goFile {
 }
 
 // newTransform aligns the files by their masked forms, and draws the first maps.
-func newTransform(a, b *goFile) *transform {
-	t := &transform{a: a, b: b, plan: &plan{image: a.image}}
+func newTransform(old []byte, a, b *goFile) *transform {
+	t := &transform{old: old, a: a, b: b, plan: &plan{image: a.image}}
 	a.image.newBase, a.image.newSegments = b.image.lay.base, b.image.lay.segments
 	if b.find.size > 0 {
 		t.plan.generated = append(t.plan.generated, b.find)
@@ -29,12 +30,36 @@ func newTransform(a, b *goFile) *transform {
 	if b.signature != nil {
 		t.plan.generated = append(t.plan.generated, *b.signature)
 	}
+	t.pack()
 	m := newMatcher(a.masked, 0)
 	m.gain = gains[1]
 	s := m.stretches(b.masked)
 	a.masked, b.masked = nil, nil
 	t.draw(s)
 	return t
+}
+
+// pack plans the compressed sections of the new file: where they are in what is left without the generated parts.
+func (t *transform) pack() {
+	for i, p := range t.b.packed {
+		at := t.b.content(i)
+		for _, g := range t.generated() {
+			if g.off < at {
+				p.off -= g.size
+			}
+		}
+		p.off += at - t.b.packed[i].off
+		t.plan.packed = append(t.plan.packed, p)
+	}
+}
+
+// generated returns those parts of the new file as they are in its expansion.
+func (t *transform) generated() (out []generated) {
+	for _, g := range t.plan.generated {
+		g.off = t.b.moved(g.off)
+		out = append(out, g)
+	}
+	return out
 }
 
 // draw makes the maps that an alignment of the whole files speaks for.
@@ -73,8 +98,8 @@ func (t *transform) expect() func(int) int {
 }
 
 func (t *transform) encoding() *encoding {
-	return &encoding{old: t.a.image.old, fresh: without(t.b.image.old, t.plan.generated), plan: t.plan,
-		sections: t.b.named(t.plan.generated)}
+	return &encoding{old: t.old, fresh: without(t.b.data, t.generated()), plan: t.plan,
+		sections: t.b.named(t.generated())}
 }
 
 // named lists the sections of the file that is left without the generated parts, and the tables
@@ -100,7 +125,7 @@ func (g *goFile) named(parts []generated) (out []part) {
 	if s := g.sectionOf(b[baseGofunc]); s != nil && b[baseGofunc] > b[basePctab] {
 		add("go:func.*", b[baseGofunc], s.addr+s.size)
 	}
-	out = append(out, g.sections...)
+	out = append(append(out, g.sections...), g.others...)
 	sort.SliceStable(out, func(i, j int) bool { return out[i].size < out[j].size })
 	for i := range out {
 		cut := uint64(0)

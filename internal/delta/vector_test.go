@@ -165,13 +165,13 @@ func moved(im *image) *plan {
 
 // The references that the scanners find, in pseudo-random code and tables.
 func TestScannersAreFrozen(t *testing.T) {
-	for arch, name := range map[uint64]string{archAMD64: "amd64", archARM64: "arm64"} {
-		im := synthetic(arch)
+	_, debug := syntheticDebug()
+	for name, im := range map[string]*image{"amd64": synthetic(archAMD64), "arm64": synthetic(archARM64), "dwarf": debug} {
 		if err := im.prepare(); err != nil {
 			t.Fatal(err)
 		}
 		sum, n, kinds := sha256.New(), 0, [nRefs]int{}
-		im.scan(0, im.size(), func(r ref) {
+		im.scan(0, im.total(), func(r ref) {
 			fmt.Fprintln(sum, r)
 			n++
 			kinds[r.kind]++
@@ -182,8 +182,9 @@ func TestScannersAreFrozen(t *testing.T) {
 
 // The prediction does not depend on where blocks begin.
 func TestPredictionByParts(t *testing.T) {
-	for _, arch := range []uint64{archAMD64, archARM64} {
-		im := synthetic(arch)
+	_, debug := syntheticDebug()
+	for _, im := range []*image{synthetic(archAMD64), synthetic(archARM64), debug} {
+		imageSize := int(im.total())
 		p := moved(im)
 		if err := p.image.prepare(); err != nil {
 			t.Fatal(err)
@@ -208,8 +209,8 @@ func TestPredictionByParts(t *testing.T) {
 
 // Patches of this version, as they were published.
 func TestPatchesStayReadable(t *testing.T) {
-	for arch, name := range map[uint64]string{archNone: "data", archAMD64: "amd64", archARM64: "arm64"} {
-		old, fresh, p := example(t, arch)
+	for _, name := range []string{"data", "amd64", "arm64", "dwarf"} {
+		old, fresh, p := example(t, name)
 		e := &encoding{old: old, fresh: fresh, plan: p}
 		predicted := old
 		if p.image != nil {
@@ -217,12 +218,13 @@ func TestPatchesStayReadable(t *testing.T) {
 		}
 		m := newMatcher(predicted, farCost)
 		m.gain = gains[0]
-		patch, _, err := e.encode(fresh, m.stretches(fresh))
+		whole := compressed(t, fresh, p.packed)
+		patch, _, err := e.encode(whole, m.stretches(fresh))
 		if err != nil {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer
-		if _, err := apply(&out, old, golden(t, "patch-"+name, patch), alone(1<<20)); err != nil || !bytes.Equal(out.Bytes(), fresh) {
+		if _, err := apply(&out, old, golden(t, "patch-"+name, patch), alone(1<<20)); err != nil || !bytes.Equal(out.Bytes(), whole) {
 			t.Errorf("%s: %v", name, err)
 		}
 		sum := sha256.Sum256(out.Bytes())
@@ -231,9 +233,14 @@ func TestPatchesStayReadable(t *testing.T) {
 }
 
 // example returns a pair, and its plan.
-func example(t *testing.T, arch uint64) (old, fresh []byte, p *plan) {
+func example(t testing.TB, name string) (old, fresh []byte, p *plan) {
+	arch := map[string]uint64{"amd64": archAMD64, "arm64": archARM64}[name]
 	im := synthetic(arch)
-	if arch == archNone {
+	old = im.old
+	if name == "dwarf" {
+		old, im = syntheticDebug()
+	}
+	if name == "data" {
 		fresh = append(bytes.Clone(im.old[0x8000:0x9000]), im.old[:0x4000]...)
 		fresh[100]++
 		return im.old[:0xa000], append(fresh, "inserted, inserted again, and inserted"...), &plan{}
@@ -242,11 +249,15 @@ func example(t *testing.T, arch uint64) (old, fresh []byte, p *plan) {
 	if err := im.prepare(); err != nil {
 		t.Fatal(err)
 	}
-	fresh = make([]byte, imageSize)
-	im.predict(fresh, make([]byte, imageSize), 0)
+	fresh = make([]byte, im.total())
+	im.predict(fresh, make([]byte, len(fresh)), 0)
 	fresh = append(fresh[:0x3000], append([]byte("some new code"), fresh[0x3000:]...)...)
 	for i := 0; i < len(fresh); i += 1999 {
 		fresh[i] ^= 0x10
 	}
-	return im.old, fresh, p
+	if name == "dwarf" {
+		stream, _ := marked(fresh[imageSize : imageSize+0x4000])
+		p.packed = []packed{{off: imageSize, size: uint64(len(stream)), n: 0x4000}}
+	}
+	return old, fresh, p
 }

@@ -23,13 +23,13 @@ type placed struct {
 // refs returns all references of the image in order, without overlapping ones.
 func (im *image) refs() []placed {
 	n := 0
-	im.scan(0, im.size(), func(ref) { n++ })
+	im.scan(0, im.total(), func(ref) { n++ })
 	out := make([]placed, 0, n)
-	im.scan(0, im.size(), func(r ref) { out = append(out, placed{r.target, uint32(r.off), r.kind, r.base, r.adjust}) })
+	im.scan(0, im.total(), func(r ref) { out = append(out, placed{r.target, uint32(r.off), r.kind, r.base, r.adjust}) })
 	slices.SortStableFunc(out, func(a, b placed) int { return int(int64(a.off) - int64(b.off)) })
 	kept, end := out[:0], uint64(0)
 	for _, r := range out {
-		if off := uint64(r.off); off >= end && off+refSize[r.kind] <= im.size() {
+		if off := uint64(r.off); off >= end && off+refSize[r.kind] <= im.total() {
 			kept = append(kept, r)
 			end = off + refSize[r.kind]
 		}
@@ -49,7 +49,8 @@ func (im *image) cstring(addr uint64) []byte {
 	if !ok {
 		return nil
 	}
-	b := im.old[off:min(off+1<<12, im.size())]
+	size := uint64(len(im.old))
+	b := im.old[min(off, size):min(off+1<<12, size)]
 	if n := bytes.IndexByte(b, 0); n >= 0 {
 		return b[:n]
 	}
@@ -64,12 +65,12 @@ func (im *image) labels() map[uint64]uint32 {
 		name := im.lay.base[baseNames] + uint64(im.word(im.funcAddr(i)+funcName))
 		out[im.entry(i)] = label(im.cstring(name))
 	}
-	im.scan(0, im.size(), func(r ref) {
+	im.scan(0, im.total(), func(r ref) {
 		if r.kind != refOffset || out[r.target] != 0 {
 			return
 		}
 		switch r.base {
-		case baseNames, baseFiles:
+		case baseNames, baseFiles, baseStrings, baseInfo:
 			out[r.target] = label(im.cstring(r.target))
 		case baseTypes:
 			if name := im.typeName(uint32(r.target - im.lay.base[baseTypes])); name != nil {
@@ -117,6 +118,8 @@ func (im *image) masked(refs []placed, labels map[uint64]uint32) []byte {
 			b[0] = 0
 		case refLine, refPC:
 			put32(b, 0)
+		case refLength:
+			put64(b, 0)
 		}
 	}
 	return out
@@ -160,8 +163,12 @@ func (p *poll) pair(r, q *placed) {
 		p.lines = append(p.lines, lineVote(r.target, q.target))
 		return
 	}
-	p.moved = append(p.moved, vote{r.target, int64(q.target - r.target)})
-	if r.kind != refPointer && r.kind != refOffset && r.kind != refPC {
+	back := uint64(0) // the length ends where the last byte does
+	if r.kind == refLength {
+		back = 1
+	}
+	p.moved = append(p.moved, vote{r.target - back, int64(q.target - r.target)})
+	if r.kind != refLength && r.kind != refPointer && r.kind != refOffset && r.kind != refPC {
 		x, _ := p.a.lay.address(uint64(r.off))
 		y, _ := p.b.lay.address(uint64(q.off))
 		p.moved = append(p.moved, vote{x, int64(y - x)})

@@ -1,0 +1,386 @@
+package delta
+
+import (
+	"bytes"
+	"encoding/binary"
+	"sort"
+)
+
+// Debugging information (DWARF 4 and 5) as Go's linker writes it: each section is an address space of its own, and
+// offsets into it are references like others. The scanners are frozen as those of code are.
+
+// A resume is where scanning a section can begin: between two entries, with what is known there.
+type resume struct {
+	off, end uint32 // of the entry, and of the unit that it belongs to; off==end: a unit begins
+	addrs    uint32 // zoneInfo: where in .debug_addr the unit's addresses begin
+	kind     uint8  // zoneInfo: version; zoneLines: operands begin with this opcode
+}
+
+const (
+	restEvery = 1 << 12 // bytes from one noted resting place to the next
+	// entryLimit is the size of an entry that is understood: what is longer, or malformed, ends its unit.
+	entryLimit = 1 << 13
+)
+
+// scanUnits calls emit for the references of a section that overlap the offsets from lo to hi.
+func (im *image) scanUnits(z zone, lo, hi uint64, emit func(ref)) {
+	if im.rests == nil {
+		im.rests = map[uint64][]resume{}
+	}
+	rests := im.rests[z.off]
+	if rests == nil {
+		rests = []resume{{off: uint32(z.off), end: uint32(z.off)}}
+	}
+	i := sort.Search(len(rests), func(i int) bool { return uint64(rests[i].off) > lo }) - 1
+	r := rests[max(i, 0)]
+	filtered := func(r ref) {
+		if r.off < hi && lo < r.off+refSize[r.kind] {
+			emit(r)
+		}
+	}
+	s := &entryScanner{im: im, zone: z, end: z.off + z.size, emit: filtered}
+	for uint64(r.off) < min(hi, s.end) {
+		r = s.entry(r)
+		if r.off >= rests[len(rests)-1].off+restEvery {
+			rests = append(rests, r)
+		}
+	}
+	im.rests[z.off] = rests
+}
+
+// An entryScanner reads entries one by one.
+type entryScanner struct {
+	im   *image
+	zone zone
+	end  uint64
+	emit func(ref)
+	b    []byte // from off on, as far as needed
+	off  uint64
+	at   int // in b
+	bad  bool
+}
+
+// entry reads the entry at r, and returns the place after it.
+func (s *entryScanner) entry(r resume) resume {
+	if rest := int(uint64(r.off) - s.off); s.b == nil || rest < 0 || rest > len(s.b)-entryLimit {
+		s.off = uint64(r.off)
+		s.b = s.im.read(&s.im.scratch.entries, s.off, min(s.end-s.off, 4*entryLimit))
+	}
+	s.at, s.bad = int(uint64(r.off)-s.off), false
+	end := r.end
+	switch {
+	case r.off == r.end:
+		r = s.unit(r)
+		end = r.end
+	case s.zone.kind == zoneInfo:
+		s.info(&r)
+	default:
+		s.line(&r)
+	}
+	if r.off = uint32(s.off + uint64(s.at)); s.bad || r.off > end {
+		r.off = end
+	}
+	return r
+}
+
+// unit reads the header of one. What cannot be read is skipped.
+func (s *entryScanner) unit(r resume) resume {
+	length := uint64(s.u32())
+	next := s.off + uint64(s.at) + length
+	if s.bad || next > s.end || length < 8 {
+		next = s.end
+		s.bad = true
+	}
+	r = resume{end: uint32(next)}
+	version := s.u16()
+	r.kind = uint8(version)
+	if version < 2 || version > 5 {
+		s.bad = true
+	}
+	if s.zone.kind == zoneInfo {
+		if version == 5 {
+			s.skip(2)
+		}
+		if s.u32() != 0 { // another table of abbreviations
+			s.bad = true
+		}
+		if version < 5 {
+			s.skip(1)
+		}
+		return r
+	}
+	if version == 5 {
+		s.skip(2)
+	}
+	header := s.u32()
+	first := s.at + int(header)
+	s.skip(5)
+	if version < 4 {
+		s.at--
+	}
+	r.kind = s.u8()
+	if header > 1<<30 || s.off+uint64(first) > next {
+		s.bad = true
+	}
+	s.at = first
+	return r
+}
+
+//go:noinline
+func (s *entryScanner) skip(n uint64) {
+	if n > uint64(len(s.b)-s.at) {
+		s.bad, n = true, 0
+	}
+	s.at += int(n)
+}
+
+// take returns the next n bytes, at most 8.
+//
+//go:noinline
+func (s *entryScanner) take(n uint64) []byte {
+	at := s.at
+	if s.skip(n); s.bad {
+		return make([]byte, 8)
+	}
+	return s.b[at:]
+}
+
+func (s *entryScanner) u8() uint8   { return s.take(1)[0] }
+func (s *entryScanner) u16() uint64 { return le16(s.take(2)) }
+
+//go:noinline
+func (s *entryScanner) u32() uint32 { return le32(s.take(4)) }
+
+//go:noinline
+func (s *entryScanner) uleb() uint64 {
+	if s.at < len(s.b) && s.b[s.at] < 0x80 {
+		s.at++
+		return uint64(s.b[s.at-1])
+	}
+	v, n := binary.Uvarint(s.b[min(s.at, len(s.b)):])
+	if n <= 0 {
+		s.bad = true
+		return 0
+	}
+	s.at += n
+	return v
+}
+
+// address is an address of the program at place at.
+//
+//go:noinline
+func (s *entryScanner) address(at int) {
+	if at+8 <= len(s.b) {
+		if v := le64(s.b[at:]); s.im.inside(v) {
+			s.emit(ref{off: s.off + uint64(at), kind: refPointer, target: v})
+		}
+	}
+}
+
+// section is an offset into a section at place at.
+//
+//go:noinline
+func (s *entryScanner) section(at int, base uint8) {
+	if b := s.im.lay.base[base]; at+4 <= len(s.b) && b != 0 {
+		s.emit(ref{off: s.off + uint64(at), kind: refOffset, base: base, target: b + uint64(le32(s.b[at:]))})
+	}
+}
+
+// line reads an operation of a line number program.
+func (s *entryScanner) line(r *resume) {
+	const setAddress, fixedAdvance = 2, 9
+	switch op := s.u8(); {
+	case op == 0:
+		n := s.uleb()
+		at := s.at
+		s.skip(n)
+		if n == 9 && !s.bad && s.b[at] == setAddress {
+			s.address(at + 1)
+		}
+	case op >= r.kind:
+	case op >= 2 && op <= 5 || op == 12:
+		s.uleb()
+	case op == fixedAdvance:
+		s.skip(2)
+	}
+}
+
+// Attributes and forms of DWARF that are told apart.
+const (
+	atLocation    = 0x02
+	atStmtList    = 0x10
+	atFrameBase   = 0x40
+	atRanges      = 0x55
+	atAddrBase    = 0x73
+	formImplicit  = 0x21
+	formAddr      = 0x01
+	formBlock1    = 0x0a
+	formString    = 0x08
+	formRefAddr   = 0x10
+	formSecOffset = 0x17
+	opAddr        = 3
+)
+
+// An attribute is one of an abbreviation, with the form of its value.
+type attribute struct{ name, form uint16 }
+
+// maxAbbrevs bounds the table of abbreviations.
+const maxAbbrevs = 1 << 10
+
+// abbreviations reads the table of them, which is the first one in its section.
+func (im *image) abbreviations() [][]attribute {
+	if im.abbrevs != nil {
+		return im.abbrevs
+	}
+	im.abbrevs = make([][]attribute, 1, 128)
+	off := im.lay.abbrevs
+	var buf []byte
+	s := &entryScanner{b: im.read(&buf, off, min(im.total()-off, 1<<16))}
+	for len(im.abbrevs) < maxAbbrevs {
+		if code := s.uleb(); s.bad || code != uint64(len(im.abbrevs)) {
+			break
+		}
+		s.uleb()
+		s.skip(1)
+		var list []attribute
+		for {
+			name, form := s.uleb(), s.uleb()
+			if form == formImplicit {
+				s.uleb()
+			}
+			if s.bad || name|form == 0 || len(list) > 64 {
+				break
+			}
+			list = append(list, attribute{uint16(name), uint16(form)})
+		}
+		im.abbrevs = append(im.abbrevs, list)
+	}
+	return im.abbrevs
+}
+
+// info reads an entry of .debug_info.
+func (s *entryScanner) info(r *resume) {
+	code := s.uleb()
+	table := s.im.abbreviations()
+	if code >= uint64(len(table)) {
+		s.bad = true
+		return
+	}
+	for _, a := range table[code] {
+		s.attribute(r, a)
+		if s.bad {
+			return
+		}
+	}
+}
+
+func (s *entryScanner) attribute(r *resume, a attribute) {
+	at := s.at
+	switch a.form {
+	case formAddr:
+		s.skip(8)
+		s.address(at)
+	case 0x0b, 0x0c, 0x11: // data1, flag, ref1
+		s.skip(1)
+	case 0x05, 0x12:
+		s.skip(2)
+	case 0x06, 0x0e, 0x13, 0x1f:
+		s.skip(4)
+	case 0x07, 0x14, 0x20:
+		s.skip(8)
+	case formString:
+		n := bytes.IndexByte(s.b[at:], 0)
+		s.skip(uint64(n) + 1)
+		s.bad = s.bad || n < 0
+	case 0x0d, 0x0f, 0x15, 0x1a, 0x1b, 0x22, 0x23:
+		s.uleb()
+	case formBlock1, 0x09, 0x18:
+		n := uint64(0)
+		if a.form == formBlock1 {
+			n = uint64(s.u8())
+		} else {
+			n = s.uleb()
+		}
+		at = s.at
+		s.skip(n)
+		if n == 9 && !s.bad && s.b[at] == opAddr {
+			s.address(at + 1)
+		}
+	case formRefAddr:
+		s.skip(4)
+		s.section(at, baseInfo)
+	case formSecOffset:
+		s.skip(4)
+		s.offset(r, a.name, at)
+	case 0x19, formImplicit:
+	default:
+		s.bad = true
+	}
+}
+
+func (s *entryScanner) offset(r *resume, name uint16, at int) {
+	if s.bad {
+		return
+	}
+	switch name {
+	case atStmtList:
+		s.section(at, baseLines)
+	case atRanges:
+		s.section(at, baseRanges)
+	case atAddrBase:
+		r.addrs = le32(s.b[at:])
+		s.section(at, baseAddrs)
+	case atLocation, atFrameBase:
+		s.section(at, baseLocations)
+	}
+}
+
+// scanWords finds addresses in words of 8 bytes. In .debug_frame the size of what is there follows.
+func (im *image) scanWords(z zone, lo, hi uint64, emit func(ref)) {
+	before := min((lo-z.off)&^7, 8)
+	for off := z.off + (lo-z.off)&^7 - before; off < hi && off+8 <= z.off+z.size; {
+		b := im.read(&im.scratch.words, off, min(z.off+z.size, hi+8)-off)
+		if len(b) < 16 {
+			if len(b) < 8 {
+				return
+			}
+			b = b[:8]
+		}
+		i := 0
+		for ; i+8 <= len(b) && off+uint64(i) < hi; i += 8 {
+			v, at := le64(b[i:]), off+uint64(i)
+			if !im.inside(v) {
+				continue
+			}
+			emit(ref{off: at, kind: refPointer, target: v})
+			if z.base != 0 && i+16 <= len(b) && le64(b[i+8:]) < maxFile {
+				emit(ref{off: at + 8, kind: refLength, target: v + le64(b[i+8:]), origin: v})
+			}
+		}
+		off += uint64(i)
+	}
+}
+
+// scanSymbols finds names and addresses in a symbol table: ELF's (base 0) or Mach-O's.
+func (im *image) scanSymbols(z zone, lo, hi uint64, emit func(ref)) {
+	size := uint64(24)
+	if z.base != 0 {
+		size = 16
+	}
+	for off := z.off + (lo-z.off)/size*size; off < hi && off+size <= z.off+z.size; off += size {
+		b := im.old[off:]
+		if v := le32(b); v != 0 {
+			emit(ref{off: off, kind: refOffset, base: baseStrings, target: im.lay.base[baseStrings] + uint64(v)})
+		}
+		v := le64(b[8:])
+		if !im.inside(v) {
+			continue
+		}
+		emit(ref{off: off + 8, kind: refPointer, target: v})
+		if n := uint64(0); size == 24 {
+			if n = le64(b[16:]); n > 0 && n < maxFile {
+				emit(ref{off: off + 16, kind: refLength, target: v + n, origin: v})
+			}
+		}
+	}
+}
