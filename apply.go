@@ -3,8 +3,9 @@ package updater
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 // applying makes calls of Apply in one process wait for each other, as they
@@ -15,14 +16,14 @@ var applying sync.Mutex
 func FetchSpec(opts ...Option) (*Spec, error) {
 	c, err := legacyConfig(opts)
 	if err != nil {
-		return nil, fmt.Errorf("invalid updater configuration: %w", err)
+		return nil, cause.Errorf("invalid updater configuration: %w", err)
 	}
 	spec, err := c.askForSpec(context.Background())
 	if err == nil {
 		err = spec.verify(c)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("release %s not found: %w", c.Version, err)
+		return nil, cause.Errorf("release %s not found: %w", c.Version, err)
 	}
 	return spec, nil
 }
@@ -38,7 +39,7 @@ func Apply(opts ...Option) error {
 
 	c, err := legacyConfig(opts)
 	if err != nil {
-		return fmt.Errorf("invalid updater configuration: %w", err)
+		return cause.Errorf("invalid updater configuration: %w", err)
 	}
 	c.Log.Printf("Starting update process to %s from %s", c.Version, c.repository())
 	result, err := c.apply(context.Background())

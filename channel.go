@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/channel"
 	"github.com/choria-io/go-updater/internal/machine"
 )
@@ -84,7 +85,7 @@ func MachineID(id string) Option {
 func HoldOff(d time.Duration) Option {
 	return func(c *Config) error {
 		if d < 0 {
-			return fmt.Errorf("a hold-off of %s", d)
+			return cause.Errorf("a hold-off of %s", d)
 		}
 		c.holdOff = d
 		return nil
@@ -96,7 +97,7 @@ func HoldOff(d time.Duration) Option {
 func Splay(d time.Duration) Option {
 	return func(c *Config) error {
 		if d < 0 {
-			return fmt.Errorf("a splay of %s", d)
+			return cause.Errorf("a splay of %s", d)
 		}
 		c.splay = d
 		return nil
@@ -128,7 +129,7 @@ func Variants(names ...string) Option {
 			_, level, libc, ok := channel.Variant("x-" + name)
 			switch {
 			case !ok || level != "" && (libc != "" || can.Level != ""):
-				return fmt.Errorf("%q is no variant, or one too many", clip(name))
+				return cause.Errorf("%q is no variant, or one too many", clip(name))
 			case level != "":
 				can.Level = level
 			default:
@@ -190,7 +191,7 @@ func (c *Config) followChannel(ctx context.Context, p *Plan) error {
 	for _, quick := range []bool{true, false} {
 		doc, whole, err := c.askChannel(c, state, quick)
 		if err != nil {
-			return fmt.Errorf("channel %s: %w", c.channel, err)
+			return cause.Errorf("channel %s: %w", c.channel, err)
 		}
 		if doc == nil {
 			continue // there is news
@@ -239,10 +240,10 @@ func (c *Config) holder(target string) func(version string) (string, bool) {
 func (c *Config) parseChannel(data []byte, product string) (*channel.Document, error) {
 	doc, err := channel.Parse(data)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRejected, err)
+		return nil, cause.Errorf("%w: %w", ErrRejected, err)
 	}
 	if doc.Name != c.channel || product != "" && doc.Product != product {
-		return nil, fmt.Errorf("%w: it is channel %s of %q, not %s of %q", ErrOtherProduct, doc.Name, clip(doc.Product), c.channel, product)
+		return nil, cause.Errorf("%w: it is channel %s of %q, not %s of %q", ErrOtherProduct, doc.Name, clip(doc.Product), c.channel, product)
 	}
 	return doc, nil
 }

@@ -3,10 +3,10 @@ package updater
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
 	"strings"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/channel"
 	"github.com/choria-io/go-updater/internal/tuf"
 	"github.com/choria-io/go-updater/store"
@@ -54,14 +54,14 @@ func (c *Config) signedDocument(state *trustState, env tuf.Env) (*channel.Docume
 		return nil, errNews
 	}
 	if t.SHA256 == "" || t.Length > channel.MaxSize {
-		return nil, fmt.Errorf("%w: %s is signed without a sha256, or larger than %d bytes", ErrRejected, t.Path, channel.MaxSize)
+		return nil, cause.Errorf("%w: %s is signed without a sha256, or larger than %d bytes", ErrRejected, t.Path, channel.MaxSize)
 	}
 	// The file's name has its hash, so that a change of the channel shows at once or not at all.
 	name := "channels/" + t.SHA256 + "." + c.channel + ".json"
 	var doc *channel.Document
 	data, err := state.from.ReadAll(state.ctx, store.Download{Name: name, Limit: t.Length, NoCache: state.noCache}, func(data []byte) (err error) {
 		if err := t.Verify(data); err != nil {
-			return fmt.Errorf("%w: %w", ErrRejected, err)
+			return cause.Errorf("%w: %w", ErrRejected, err)
 		}
 		doc, err = c.parseChannel(data, product)
 		return err
@@ -131,7 +131,7 @@ func (c *Config) unsignedDocument(state *trustState, reader store.Reader) (*chan
 	case err != nil:
 		return nil, err
 	case seen != nil && doc.Serial < seen.Serial:
-		return nil, fmt.Errorf("serial %d is %w: serial %d", doc.Serial, ErrOlderMetadata, seen.Serial)
+		return nil, cause.Errorf("serial %d is %w: serial %d", doc.Serial, ErrOlderMetadata, seen.Serial)
 	}
 	err = state.Store(c.seenName(), spool.data)
 	if err == nil { // only now: it says what the document is
@@ -151,7 +151,7 @@ func (c *Config) seenDocument(state *trustState, reader store.Reader) (doc *chan
 		return nil, ""
 	}
 	if doc, err = c.parseChannel(data, ""); err != nil {
-		c.warn(fmt.Errorf("going on without the stored %s: %w", c.seenName(), err))
+		c.warn(cause.Errorf("going on without the stored %s: %w", c.seenName(), err))
 		return nil, ""
 	}
 	if from, err := state.Load(c.seenName() + ".from"); err == nil {

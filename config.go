@@ -3,7 +3,6 @@ package updater
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log"
 	"net/http"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/channel"
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/internal/managed"
@@ -171,7 +171,7 @@ func TargetFile(f string) Option {
 	return func(c *Config) error {
 		abs, err := filepath.Abs(f)
 		if err != nil {
-			return fmt.Errorf("finding the absolute path of %s: %w", f, err)
+			return cause.Errorf("finding the absolute path of %s: %w", f, err)
 		}
 		c.TargetFile = abs
 		return nil
@@ -256,7 +256,7 @@ func StateDir(dir string) Option {
 	return func(c *Config) error {
 		abs, err := filepath.Abs(dir)
 		if err != nil {
-			return fmt.Errorf("finding the absolute path of %s: %w", dir, err)
+			return cause.Errorf("finding the absolute path of %s: %w", dir, err)
 		}
 		c.stateDir = abs
 		return nil
@@ -268,7 +268,7 @@ func StateDir(dir string) Option {
 func MaxSize(bytes int64) Option {
 	return func(c *Config) error {
 		if bytes <= 0 {
-			return fmt.Errorf("a maximal size of %d bytes leaves room for nothing", bytes)
+			return cause.Errorf("a maximal size of %d bytes leaves room for nothing", bytes)
 		}
 		c.maxSize = bytes
 		return nil
@@ -280,7 +280,7 @@ func MaxSize(bytes int64) Option {
 func Attempts(n int) Option {
 	return func(c *Config) error {
 		if n < 1 {
-			return fmt.Errorf("%d attempts fetch nothing", n)
+			return cause.Errorf("%d attempts fetch nothing", n)
 		}
 		c.attempts = n
 		return nil
@@ -360,7 +360,7 @@ func contextConfig(opts []Option) (*Config, error) {
 		err = c.Validate()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("invalid updater configuration: %w", err)
+		return nil, cause.Errorf("invalid updater configuration: %w", err)
 	}
 	return c, nil
 }
@@ -394,7 +394,7 @@ func (c *Config) validatePlatform() error {
 		}
 	}
 	if n := len(c.PublicKey); n != 0 && n != keySize {
-		return fmt.Errorf("the public key has %d bytes, an Ed25519 key has %d", n, keySize)
+		return cause.Errorf("the public key has %d bytes, an Ed25519 key has %d", n, keySize)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package updater
 
 import (
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -15,20 +16,20 @@ var rules = map[string][]string{
 	"/store":                       {"internal/cause", "internal/disk"}, // Put is durable as the swap is
 	"/internal/bzip2":              nil,
 	"/internal/cause":              nil,
-	"/internal/channel":            {"internal/strictjson", "internal/version"}, // documents are parsed strictly, versions ordered in one way
+	"/internal/channel":            {"internal/cause", "internal/strictjson", "internal/version"}, // documents are parsed strictly, versions ordered in one way
 	"/internal/delta":              nil,
 	"/internal/disk":               nil,
 	"/internal/disk/disktest":      {"internal/disk"},
 	"/internal/exe":                nil,
 	"/internal/machine":            nil,
 	"/internal/managed":            nil,
-	"/internal/probation":          {"internal/disk"}, // so that tests can fail each operation
+	"/internal/probation":          {"internal/cause", "internal/disk"}, // so that tests can fail each operation
 	"/internal/strictjson":         nil,
 	"/internal/version":            nil,
-	"/internal/tuf":                {"internal/strictjson"}, // what is signed is parsed once, strictly
+	"/internal/tuf":                {"internal/cause", "internal/strictjson"}, // what is signed is parsed once, strictly
 	"/internal/tuf/conformance":    {"internal/tuf"},
 	"/internal/tuf/tuftest":        nil,
-	"/internal/swap":               {"internal/disk"}, // so that tests can fail each operation
+	"/internal/swap":               {"internal/cause", "internal/disk"}, // so that tests can fail each operation
 	"/store/storetest":             {"store"},
 	"/examples/quickstart/program": {""},
 }
@@ -53,6 +54,35 @@ func TestImportRules(t *testing.T) {
 			rest, ours := strings.CutPrefix(imported, module)
 			if ours && !slices.Contains(allowed, strings.TrimPrefix(rest, "/")) {
 				t.Errorf("%s may not import %s", fields[0], imported)
+			}
+		}
+	}
+}
+
+// What one call of costs every program tens of kilobytes, and what does the same for less.
+var costly = map[string]string{
+	"errors.As(":       "internal/cause",
+	"exec.Command":     "syscall.ForkExec, as internal/managed",
+	"os.StartProcess(": "syscall.ForkExec, as internal/managed",
+	"ReadBuildInfo(":   "the constant made",
+	"binary.ByteOrder": "the two orders themselves",
+}
+
+func TestNoCostlyCalls(t *testing.T) {
+	for _, line := range golist(t, "-deps", "-f", `{{$d := .Dir}}{{.ImportPath}}{{range .GoFiles}} {{$d}}/{{.}}{{end}}`, ".") {
+		fields := strings.Fields(line)
+		if !strings.HasPrefix(fields[0], module) {
+			continue
+		}
+		for _, file := range fields[1:] {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for call, instead := range costly {
+				if strings.Contains(string(data), call) {
+					t.Errorf("%s: instead of %q use %s", file, call, instead)
+				}
 			}
 		}
 	}

@@ -91,7 +91,7 @@ func (c *Config) notice(n store.Notice) {
 	if n.Wait > 0 {
 		next = fmt.Sprintf("%s in %.1fs", next, n.Wait.Seconds())
 	}
-	c.warn(fmt.Errorf("%w; %s", n.Err, next))
+	c.warn(cause.Errorf("%w; %s", n.Err, next))
 }
 
 // fetcher fetches from the first repository that has a file right.
@@ -183,7 +183,7 @@ func (c *Config) fetchBinary(ctx context.Context, spec *Spec, sp *spool, out sin
 	var failures []error
 	for i, a := range spec.candidates() {
 		if i > 0 {
-			c.warn(fmt.Errorf("%w; trying %s", failures[i-1], a.File))
+			c.warn(cause.Errorf("%w; trying %s", failures[i-1], a.File))
 		}
 		err := c.fetchArtifact(ctx, f, folder+"/"+a.File, a, spec, sp, out, check)
 		if _, local := cause.Find[*store.LocalError](err); err == nil || ctx.Err() != nil || local {

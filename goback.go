@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/probation"
 	"github.com/choria-io/go-updater/internal/swap"
 )
@@ -13,7 +14,7 @@ import (
 // of this process. It returns only if that fails.
 func (r *Running) goBack(reason string) error {
 	if err := r.c.giveUp(r.target, r.trial, reason); err != nil {
-		return fmt.Errorf("going back (%s): %w", reason, err)
+		return cause.Errorf("going back (%s): %w", reason, err)
 	}
 	return r.execute()
 }
@@ -23,13 +24,13 @@ func (r *Running) goBack(reason string) error {
 func (r *Running) execute() error {
 	sum, err := swap.HashFile(r.c.fs, r.target)
 	if err != nil {
-		return fmt.Errorf("hashing the target: %w", err)
+		return cause.Errorf("hashing the target: %w", err)
 	}
 	if sum == r.sum {
 		return nil
 	}
 	if err := r.c.reexec(r.target); err != nil {
-		return fmt.Errorf("executing %s: %w", r.target, err)
+		return cause.Errorf("executing %s: %w", r.target, err)
 	}
 	return nil
 }
@@ -62,14 +63,14 @@ func (c *Config) giveUp(target string, n int, reason string) error {
 		return nil // another process was faster
 	}
 	if err := c.markBack(store, record, reason); err != nil {
-		c.warn(fmt.Errorf("noting that version %s goes back: %w", t.To.Version, err))
+		c.warn(cause.Errorf("noting that version %s goes back: %w", t.To.Version, err))
 	}
 	if err := c.bringBack(sw, target, t); err != nil && !errors.Is(err, ErrNotDurable) {
 		return onDisk(err)
 	}
 	e := record.Close(probation.RolledBack, reason, c.clock().Wall)
 	if err := c.close(store, record, &e); err != nil {
-		c.warn(fmt.Errorf("noting that version %s went back: %w", t.To.Version, onDisk(err)))
+		c.warn(cause.Errorf("noting that version %s went back: %w", t.To.Version, onDisk(err)))
 	}
 	return nil
 }
@@ -94,10 +95,10 @@ func (c *Config) markBack(store probation.Store, record *probation.Record, reaso
 func (c *Config) bringBack(sw *swap.Swap, target string, t *probation.Trial) error {
 	sum, err := swap.HashFile(c.fs, swap.Backup(target))
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNoBackup, err)
+		return cause.Errorf("%w: %w", ErrNoBackup, err)
 	}
 	if sum != t.From.SHA256 {
-		return fmt.Errorf("%w: the backup has sha256 %s, not %s", ErrHash, sum, t.From.SHA256)
+		return cause.Errorf("%w: the backup has sha256 %s, not %s", ErrHash, sum, t.From.SHA256)
 	}
 	c.event(StepRollback, fmt.Sprintf("rolling %s back from version %s", target, t.To.Version))
 	return sw.Rollback()

@@ -5,9 +5,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"io"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/internal/exe"
 )
@@ -28,7 +28,7 @@ type oldBinary struct {
 func readOld(ctx context.Context, fsys disk.FS, target string) (*oldBinary, error) {
 	f, err := fsys.Open(target)
 	if err != nil {
-		return nil, fmt.Errorf("reading the target: %w", err)
+		return nil, cause.Errorf("reading the target: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	o := &oldBinary{file: f, cancel: cancel, done: make(chan struct{})}
@@ -55,7 +55,7 @@ func (o *oldBinary) read(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			o.err = fmt.Errorf("reading the target: %w", err)
+			o.err = cause.Errorf("reading the target: %w", err)
 			return
 		}
 	}

@@ -3,7 +3,6 @@ package updater
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/choria-io/go-updater/internal/cause"
@@ -39,7 +38,7 @@ func (s *Staged) tryDeltas(ctx context.Context, sp *spool) error {
 	if errors.Is(err, errDelta) || errors.Is(err, ErrRejected) {
 		p.c.rememberFailed(p.Target, p.Spec.Sha256Hash)
 	}
-	p.c.warn(fmt.Errorf("%w; fetching the full binary", err))
+	p.c.warn(cause.Errorf("%w; fetching the full binary", err))
 	return errNoDelta
 }
 
@@ -111,7 +110,7 @@ func (s *Staged) lastHop(base string, patch []byte, h hop) error {
 		return errors.Join(err, s.file.Reset())
 	}
 	if err := s.check(); err != nil {
-		return errors.Join(fmt.Errorf("%w: %w", errDelta, err), s.file.Reset())
+		return errors.Join(cause.Errorf("%w: %w", errDelta, err), s.file.Reset())
 	}
 	return nil
 }
@@ -150,7 +149,7 @@ func (s *Staged) patch(w io.Writer, base string, patch []byte, h hop) error {
 		if out.err != nil {
 			return &store.LocalError{Err: onDisk(out.err)}
 		}
-		return fmt.Errorf("%w: %s: %w", errDelta, h.delta.File, err)
+		return cause.Errorf("%w: %s: %w", errDelta, h.delta.File, err)
 	}
 	return nil
 }

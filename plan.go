@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/exe"
 	"github.com/choria-io/go-updater/internal/swap"
 )
@@ -92,13 +93,13 @@ func (p *Plan) fill(ctx context.Context) error {
 	c.event(StepCheck, fmt.Sprintf("asking %s for version %s", c.repository(), c.Version))
 	spec, err := c.askForSpec(ctx)
 	if err != nil {
-		return fmt.Errorf("release %s not found: %w", c.Version, err)
+		return cause.Errorf("release %s not found: %w", c.Version, err)
 	}
 	if spec.Sha256Hash, err = canonicalHash(spec.Sha256Hash); err != nil {
-		return fmt.Errorf("release %s: %w: %w", c.Version, ErrRejected, err)
+		return cause.Errorf("release %s: %w: %w", c.Version, ErrRejected, err)
 	}
 	if err := spec.verify(c); err != nil {
-		return fmt.Errorf("release %s: %w", c.Version, err)
+		return cause.Errorf("release %s: %w", c.Version, err)
 	}
 	if len(c.PublicKey) == 0 && c.trustRoot == nil {
 		c.Log.Printf("warning: releases are checked by checksum alone; set TrustRoot() to have signatures checked")
@@ -137,10 +138,10 @@ func (p *Plan) installed() (bool, error) {
 		sum, err = swap.HashFile(p.c.fs, p.Target)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, fmt.Errorf("%w: %s", ErrTargetMissing, p.Target)
+		return false, cause.Errorf("%w: %s", ErrTargetMissing, p.Target)
 	}
 	if err != nil {
-		return false, fmt.Errorf("reading the target: %w", err)
+		return false, cause.Errorf("reading the target: %w", err)
 	}
 	return sum == p.Spec.Sha256Hash, nil
 }
@@ -160,7 +161,7 @@ func (p *Plan) choose(ctx context.Context) error {
 	}
 	candidates := p.Spec.candidates()
 	if len(candidates) == 0 {
-		return fmt.Errorf("release %s: %w: release.json names no artifact with size and sha256 that this version can decode", p.To, ErrRejected)
+		return cause.Errorf("release %s: %w: release.json names no artifact with size and sha256 that this version can decode", p.To, ErrRejected)
 	}
 	p.Artifact = candidates[0]
 	switch {
@@ -243,7 +244,7 @@ func (p *Plan) checkHeader(head, current []byte) error {
 		return nil
 	}
 	if err := exe.Check(head, p.c.OperatingSystem, p.c.Architecture); err != nil {
-		return fmt.Errorf("the binary of version %s is %w", p.To, err)
+		return cause.Errorf("the binary of version %s is %w", p.To, err)
 	}
 	return nil
 }

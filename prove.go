@@ -3,8 +3,9 @@ package updater
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 const (
@@ -56,9 +57,9 @@ func (r *Running) check(ctx context.Context, left time.Duration) error {
 // judge decides about a version that failed its health check for as long as it could.
 func (r *Running) judge(failed error, baseline string) error {
 	if baseline == "" {
-		return r.Reject(fmt.Errorf("its health check fails: %w", failed))
+		return r.Reject(cause.Errorf("its health check fails: %w", failed))
 	}
-	r.c.warn(fmt.Errorf("the health check fails (%w) as it did before the update (%s)", failed, baseline))
+	r.c.warn(cause.Errorf("the health check fails (%w) as it did before the update (%s)", failed, baseline))
 	return r.Confirm()
 }
 

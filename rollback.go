@@ -3,10 +3,10 @@ package updater
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/probation"
 	"github.com/choria-io/go-updater/internal/swap"
 )
@@ -36,7 +36,7 @@ func Rollback(ctx context.Context, opts ...Option) (*Status, error) {
 	c.rejectByHand(target)
 	err = s.Rollback()
 	if err != nil && !errors.Is(err, ErrNotDurable) {
-		return nil, fmt.Errorf("rolling %s back: %w", target, onDisk(err))
+		return nil, cause.Errorf("rolling %s back: %w", target, onDisk(err))
 	}
 	c.event(StepDone, target+" is rolled back")
 	if sum, herr := swap.HashFile(c.fs, target); herr == nil {
@@ -69,7 +69,7 @@ func (c *Config) rejectByHand(target string) {
 		err = c.markBack(store, r, "somebody rolled it back")
 	}
 	if err != nil {
-		c.warn(fmt.Errorf("noting the rollback: %w", err))
+		c.warn(cause.Errorf("noting the rollback: %w", err))
 	}
 }
 
@@ -121,7 +121,7 @@ func Inspect(ctx context.Context, opts ...Option) (*Status, error) {
 func targetConfig(opts []Option) (*Config, string, error) {
 	c, err := newConfig(opts)
 	if err != nil {
-		return nil, "", fmt.Errorf("invalid updater configuration: %w", err)
+		return nil, "", cause.Errorf("invalid updater configuration: %w", err)
 	}
 	if c.Log == nil {
 		c.Log = silent
@@ -133,7 +133,7 @@ func targetConfig(opts []Option) (*Config, string, error) {
 func (c *Config) status(target string) (*Status, error) {
 	info, err := c.fs.Lstat(target)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s", ErrTargetMissing, target)
+		return nil, cause.Errorf("%w: %s", ErrTargetMissing, target)
 	}
 	if err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func (c *Config) status(target string) (*Status, error) {
 	}
 	state, err := swap.ReadState(c.fs, c.stateFolder(target))
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
-		c.warn(fmt.Errorf("reading the state of %s: %w", target, err))
+		c.warn(cause.Errorf("reading the state of %s: %w", target, err))
 	}
 	known := map[string]string{"": ""}
 	known[state.Previous.SHA256] = state.Previous.Version

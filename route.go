@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/internal/swap"
 )
@@ -41,10 +42,10 @@ func (p *Plan) route(ctx context.Context, limit int64) ([]hop, error) {
 	}
 	from, err := swap.HashFile(p.c.fs, p.Target)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s", ErrTargetMissing, p.Target)
+		return nil, cause.Errorf("%w: %s", ErrTargetMissing, p.Target)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the target: %w", onDisk(err))
+		return nil, cause.Errorf("reading the target: %w", onDisk(err))
 	}
 	f := &routeFinder{c: p.c, from: from, specs: map[string]*Spec{}}
 	return f.find(ctx, p.To, p.Spec, limit, maxHops), ctx.Err()
@@ -133,6 +134,6 @@ func (c *Config) deltaFailed(target, release string) bool {
 
 func (c *Config) rememberFailed(target, release string) {
 	if err := disk.WriteFile(c.fs, c.failedPath(target), []byte(release)); err != nil {
-		c.warn(fmt.Errorf("remembering that a delta did not work: %w", err))
+		c.warn(cause.Errorf("remembering that a delta did not work: %w", err))
 	}
 }

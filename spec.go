@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/exe"
 	"github.com/choria-io/go-updater/internal/strictjson"
 )
@@ -87,14 +88,14 @@ const (
 func ParseSpec(data []byte) (*Spec, error) {
 	spec, err := parseSpec(data)
 	if err != nil {
-		return nil, fmt.Errorf("release.json is %w: %w", ErrRejected, err)
+		return nil, cause.Errorf("release.json is %w: %w", ErrRejected, err)
 	}
 	return spec, nil
 }
 
 func parseSpec(data []byte) (*Spec, error) {
 	if len(data) > SpecLimit {
-		return nil, fmt.Errorf("it has more than %d bytes", SpecLimit)
+		return nil, cause.Errorf("it has more than %d bytes", SpecLimit)
 	}
 	object, err := strictjson.Object(data)
 	if err != nil {
@@ -113,13 +114,13 @@ func parseSpec(data []byte) (*Spec, error) {
 	if raw, ok := object["artifacts"]; ok {
 		list, err := strictjson.Objects(raw, artifactLimit)
 		if err != nil {
-			return nil, fmt.Errorf("artifacts: %w", err)
+			return nil, cause.Errorf("artifacts: %w", err)
 		}
 		for _, item := range list {
 			r := reader{object: item}
 			a := Artifact{File: r.fileName("file"), Encoding: r.text("encoding"), Size: r.size("size"), SHA256: r.hash("sha256", false)}
 			if r.err != nil {
-				return nil, fmt.Errorf("artifacts: %w", r.err)
+				return nil, cause.Errorf("artifacts: %w", r.err)
 			}
 			spec.Artifacts = append(spec.Artifacts, a)
 		}
@@ -135,7 +136,7 @@ func parseDeltas(object map[string]json.RawMessage) ([]Delta, error) {
 	}
 	list, err := strictjson.Objects(raw, artifactLimit)
 	if err != nil {
-		return nil, fmt.Errorf("deltas: %w", err)
+		return nil, cause.Errorf("deltas: %w", err)
 	}
 	var deltas []Delta
 	for _, item := range list {
@@ -145,7 +146,7 @@ func parseDeltas(object map[string]json.RawMessage) ([]Delta, error) {
 			r.fail("version", checkElement("version", d.Version))
 		}
 		if r.err != nil {
-			return nil, fmt.Errorf("deltas: %w", r.err)
+			return nil, cause.Errorf("deltas: %w", r.err)
 		}
 		deltas = append(deltas, d)
 	}
@@ -160,7 +161,7 @@ type reader struct {
 
 func (r *reader) fail(key string, err error) {
 	if r.err == nil && err != nil {
-		r.err = fmt.Errorf("%q: %w", key, err)
+		r.err = cause.Errorf("%q: %w", key, err)
 	}
 }
 
@@ -203,7 +204,7 @@ func (r *reader) size(key string) int64 {
 // canonicalHash is a SHA-256 in lower case.
 func canonicalHash(s string) (string, error) {
 	if len(s) != 64 || strings.Trim(s, "0123456789abcdefABCDEF") != "" {
-		return "", fmt.Errorf("a sha256 has 64 hex digits, %q has not", clip(s))
+		return "", cause.Errorf("a sha256 has 64 hex digits, %q has not", clip(s))
 	}
 	return strings.ToLower(s), nil
 }
@@ -224,7 +225,7 @@ func CheckFileName(name string) error {
 	case name == "":
 		return errors.New("the file name is missing")
 	case len(name) > 255, strings.HasPrefix(name, "."), strings.ContainsFunc(name, bad):
-		return fmt.Errorf("%q is no plain file name", clip(name))
+		return cause.Errorf("%q is no plain file name", clip(name))
 	}
 	return nil
 }
@@ -237,9 +238,9 @@ func checkElement(what, value string) error {
 	}
 	switch {
 	case value == "":
-		return fmt.Errorf("no %s given", what)
+		return cause.Errorf("no %s given", what)
 	case len(value) > elementLimit, strings.Trim(value, ".") == "", strings.ContainsFunc(value, bad):
-		return fmt.Errorf("the %s %q may only have letters, digits and . _ + ~ -, at most %d", what, clip(value), elementLimit)
+		return cause.Errorf("the %s %q may only have letters, digits and . _ + ~ -, at most %d", what, clip(value), elementLimit)
 	}
 	return nil
 }
@@ -287,11 +288,11 @@ func (s *Spec) verify(c *Config) error {
 	signature, err := base64.StdEncoding.Strict().DecodeString(s.Signature)
 	switch {
 	case s.Signature == "":
-		return fmt.Errorf("%w: it has no signature", ErrSignature)
+		return cause.Errorf("%w: it has no signature", ErrSignature)
 	case err != nil || len(signature) != ed25519.SignatureSize:
-		return fmt.Errorf("%w: its signature is malformed", ErrSignature)
+		return cause.Errorf("%w: its signature is malformed", ErrSignature)
 	case s.Size <= 0:
-		return fmt.Errorf("%w: it has no size", ErrSignature)
+		return cause.Errorf("%w: it has no size", ErrSignature)
 	case !ed25519.Verify(c.PublicKey, s.SignedText(c.Version, c.OperatingSystem, c.Architecture), signature):
 		return ErrSignature
 	}

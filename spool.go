@@ -5,12 +5,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"io/fs"
 	"strings"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 )
 
@@ -180,10 +180,10 @@ func (s *spool) Write(p []byte) (int, error) {
 // check compares what arrived with what the release says about the archive.
 func (s *spool) check(a Artifact) error {
 	if a.Size > 0 && s.size != a.Size {
-		return fmt.Errorf("%s is %w: it has %d bytes, not %d", a.File, ErrRejected, s.size, a.Size)
+		return cause.Errorf("%s is %w: it has %d bytes, not %d", a.File, ErrRejected, s.size, a.Size)
 	}
 	if sum := hex.EncodeToString(s.hash.Sum(nil)); a.SHA256 != "" && sum != a.SHA256 {
-		return fmt.Errorf("%s is %w: its sha256 is %s, not %s", a.File, ErrRejected, sum, a.SHA256)
+		return cause.Errorf("%s is %w: its sha256 is %s, not %s", a.File, ErrRejected, sum, a.SHA256)
 	}
 	return nil
 }

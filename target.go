@@ -3,13 +3,13 @@ package updater
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/swap"
 )
 
@@ -23,7 +23,7 @@ func self() (string, error) {
 		}
 	}
 	if err != nil {
-		return "", fmt.Errorf("finding the running program, please use TargetFile(): %w", err)
+		return "", cause.Errorf("finding the running program, please use TargetFile(): %w", err)
 	}
 	return original(executable), nil
 }
@@ -78,14 +78,14 @@ func resolve(target string) (string, error) {
 		return resolved, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("resolving the target %s: %w", target, err)
+		return "", cause.Errorf("resolving the target %s: %w", target, err)
 	}
 	folder, err := filepath.EvalSymlinks(filepath.Dir(target))
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%w: %s", ErrTargetMissing, target)
+		return "", cause.Errorf("%w: %s", ErrTargetMissing, target)
 	}
 	if err != nil {
-		return "", fmt.Errorf("resolving the target %s: %w", target, err)
+		return "", cause.Errorf("resolving the target %s: %w", target, err)
 	}
 	return filepath.Join(folder, filepath.Base(target)), nil
 }
@@ -94,21 +94,21 @@ func resolve(target string) (string, error) {
 func (c *Config) checkOwner(ctx context.Context, target string) error {
 	claim, err := c.system.Owner(ctx, target)
 	if err != nil {
-		c.warn(fmt.Errorf("looking for a package manager that owns %s: %w", target, err))
+		c.warn(cause.Errorf("looking for a package manager that owns %s: %w", target, err))
 	}
 	if claim != nil && !c.allowManaged {
-		err := fmt.Errorf("%w: %s installed %s", ErrManaged, claim.Manager, target)
+		err := cause.Errorf("%w: %s installed %s", ErrManaged, claim.Manager, target)
 		if claim.Package != "" {
-			err = fmt.Errorf("%w: %s installed %s with the package %s", ErrManaged, claim.Manager, target, claim.Package)
+			err = cause.Errorf("%w: %s installed %s with the package %s", ErrManaged, claim.Manager, target, claim.Package)
 		}
-		err = fmt.Errorf("%w; upgrade it with %q", err, claim.Upgrade)
+		err = cause.Errorf("%w; upgrade it with %q", err, claim.Upgrade)
 		if !c.legacy {
 			return err
 		}
 		c.warn(err)
 	}
 	if !c.allowContainer && c.system.InImage(target) {
-		err := fmt.Errorf("%w: %s", ErrContainer, target)
+		err := cause.Errorf("%w: %s", ErrContainer, target)
 		if !c.legacy {
 			return err
 		}

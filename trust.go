@@ -3,9 +3,9 @@ package updater
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/strictjson"
 	"github.com/choria-io/go-updater/internal/tuf"
 	"github.com/choria-io/go-updater/store"
@@ -116,7 +116,7 @@ func (c *Config) inTurn(state *trustState, ask func(store.Reader) error) error {
 		if state.ctx.Err() != nil {
 			return state.ctx.Err()
 		}
-		failures = append(failures, fmt.Errorf("%s: %w", reader, err))
+		failures = append(failures, cause.Errorf("%s: %w", reader, err))
 	}
 	return errors.Join(failures...)
 }
@@ -136,14 +136,14 @@ func (c *Config) lookUp(env tuf.Env, state *trustState, path string) (t *tuf.Tar
 	}
 	if err := client.Refresh(); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w: the repository's signed metadata is not complete: %w", ErrUntrusted, err)
+			err = cause.Errorf("%w: the repository's signed metadata is not complete: %w", ErrUntrusted, err)
 		}
 		return nil, "", state.explain(err)
 	}
 	state.seen()
 	t, err = client.Target(path)
 	if errors.Is(err, tuf.ErrNoTarget) {
-		return nil, "", fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+		return nil, "", cause.Errorf("%w: %w", fs.ErrNotExist, err)
 	}
 	if err != nil {
 		return nil, "", state.explain(err)
@@ -159,7 +159,7 @@ func (c *Config) lookUp(env tuf.Env, state *trustState, path string) (t *tuf.Tar
 func (c *Config) checkCustom(t *tuf.Target, product string) (*trusted, error) {
 	object, err := strictjson.Object(t.Custom)
 	if err != nil {
-		return nil, fmt.Errorf("%w: what is signed about %s does not name a release: %w", ErrUntrusted, t.Path, err)
+		return nil, cause.Errorf("%w: what is signed about %s does not name a release: %w", ErrUntrusted, t.Path, err)
 	}
 	r := reader{object: object}
 	is := &trusted{Target: t, size: r.size("length"), hash: r.hash("sha256", true)}
@@ -167,11 +167,11 @@ func (c *Config) checkCustom(t *tuf.Target, product string) (*trusted, error) {
 		{"product", product}, {"version", c.Version}, {"os", c.OperatingSystem}, {"arch", c.Architecture},
 	} {
 		if got := r.text(m.key); got != m.want && r.err == nil {
-			return nil, fmt.Errorf("%w: %s is signed for %s %q, not %q", ErrOtherProduct, t.Path, m.key, clip(got), m.want)
+			return nil, cause.Errorf("%w: %s is signed for %s %q, not %q", ErrOtherProduct, t.Path, m.key, clip(got), m.want)
 		}
 	}
 	if r.err != nil {
-		return nil, fmt.Errorf("%w: what is signed about %s: %w", ErrUntrusted, t.Path, r.err)
+		return nil, cause.Errorf("%w: what is signed about %s: %w", ErrUntrusted, t.Path, r.err)
 	}
 	return is, nil
 }
@@ -182,7 +182,7 @@ func (t *trusted) accept(data []byte) error {
 		return nil
 	}
 	if err := t.Verify(data); err != nil {
-		return fmt.Errorf("release.json is %w: %w", ErrRejected, err)
+		return cause.Errorf("release.json is %w: %w", ErrRejected, err)
 	}
 	return nil
 }
@@ -193,7 +193,7 @@ func (t *trusted) check(spec *Spec) error {
 		return nil
 	}
 	if spec.Sha256Hash != t.hash || spec.Size != 0 && spec.Size != t.size {
-		return fmt.Errorf("%w: the binary that release.json names is not the one that was signed", ErrUntrusted)
+		return cause.Errorf("%w: the binary that release.json names is not the one that was signed", ErrUntrusted)
 	}
 	spec.Size, spec.signed = t.size, true
 	return nil

@@ -2,7 +2,6 @@ package updater
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
@@ -47,7 +46,7 @@ func (c *Config) openTrustState(ctx context.Context, target string) *trustState 
 	s := &trustState{c: c, ctx: ctx, memory: map[string][]byte{}, clock: c.now(), floor: made}
 	s.folder = filepath.Join(c.stateFolder(target), "metadata")
 	if err := s.open(filepath.Dir(target)); err != nil {
-		c.warn(fmt.Errorf("what the repository was seen to serve will not be remembered: %w", onDisk(err)))
+		c.warn(cause.Errorf("what the repository was seen to serve will not be remembered: %w", onDisk(err)))
 	}
 	if s.read {
 		if data, err := s.Load(clockFile); err == nil {
@@ -114,7 +113,7 @@ func (s *trustState) Store(name string, data []byte) error {
 		return nil
 	}
 	if err := disk.WriteFile(s.c.fs, filepath.Join(s.folder, name), data); err != nil {
-		return fmt.Errorf("remembering %s: %w", name, onDisk(err))
+		return cause.Errorf("remembering %s: %w", name, onDisk(err))
 	}
 	return nil
 }
@@ -147,16 +146,16 @@ func (s *trustState) explain(err error) error {
 	case !ok:
 		return err
 	case s.floor.After(s.clock):
-		return fmt.Errorf("no news: %w, and this machine's clock says %s, which has been before", err, s.clock.Format(time.RFC3339))
+		return cause.Errorf("no news: %w, and this machine's clock says %s, which has been before", err, s.clock.Format(time.RFC3339))
 	}
-	return fmt.Errorf("no news: %w; it has to be signed anew by the %s key", err, expired.Role)
+	return cause.Errorf("no news: %w; it has to be signed anew by the %s key", err, expired.Role)
 }
 
 // Fetch implements [tuf.Env].
 func (s *trustState) Fetch(name string, limit int64) ([]byte, error) {
 	data, err := s.from.ReadAll(s.ctx, store.Download{Name: "metadata/" + name, Limit: limit, NoCache: s.noCache}, nil)
 	if err != nil {
-		return nil, fmt.Errorf("fetching metadata: %w", err)
+		return nil, cause.Errorf("fetching metadata: %w", err)
 	}
 	return data, nil
 }

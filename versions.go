@@ -1,8 +1,7 @@
 package updater
 
 import (
-	"fmt"
-
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/swap"
 	"github.com/choria-io/go-updater/internal/version"
 )
@@ -29,7 +28,7 @@ func (c *Config) checkOrder(target string) error {
 		current = c.installedVersion(target)
 	}
 	if version.Older(c.Version, current) {
-		return fmt.Errorf("%w: %s, and %s is installed", ErrOlderVersion, c.Version, current)
+		return cause.Errorf("%w: %s, and %s is installed", ErrOlderVersion, c.Version, current)
 	}
 	return nil
 }

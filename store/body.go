@@ -3,10 +3,11 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 	"time"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 // watch ends a request that hangs. Before the body it allows Header, then Idle
@@ -36,7 +37,7 @@ func (w *watch) arm(d time.Duration, what string) {
 	if w.timer != nil {
 		w.timer.Stop()
 	}
-	w.timer = time.AfterFunc(d, func() { w.cancel(fmt.Errorf("%w: %s for %v", ErrStalled, what, d)) })
+	w.timer = time.AfterFunc(d, func() { w.cancel(cause.Errorf("%w: %s for %v", ErrStalled, what, d)) })
 }
 
 func (w *watch) stop() {
@@ -71,7 +72,7 @@ func (w *watch) got(n int) error {
 		return nil
 	}
 	if rate := float64(w.bytes) / took.Seconds(); rate < float64(w.t.MinRate) {
-		return fmt.Errorf("%w: %.0f bytes per second, less than %d", ErrStalled, rate, w.t.MinRate)
+		return cause.Errorf("%w: %.0f bytes per second, less than %d", ErrStalled, rate, w.t.MinRate)
 	}
 	w.started, w.bytes = time.Now(), 0
 	return nil
@@ -101,14 +102,14 @@ func (b *body) Read(p []byte) (int, error) {
 	if err == io.EOF && b.left <= 0 {
 		return n, io.EOF
 	}
-	cause := context.Cause(b.ctx)
+	why := context.Cause(b.ctx)
 	switch {
-	case errors.Is(cause, ErrStalled):
-		return n, cause
+	case errors.Is(why, ErrStalled):
+		return n, why
 	case b.ctx.Err() != nil:
 		return n, b.ctx.Err()
 	}
-	return n, fmt.Errorf("%w: %w", ErrCut, err)
+	return n, cause.Errorf("%w: %w", ErrCut, err)
 }
 
 func (b *body) Close() error {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"time"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 // ErrConflict: the file is not what a [Conditional] write was to replace. Someone else has written it; read it
@@ -58,7 +60,7 @@ func conflicts(ctx context.Context, s Store, name, version string) error {
 }
 
 func conflict(s fmt.Stringer, name string) error {
-	return fmt.Errorf("putting %s in %s: %w", name, s, ErrConflict)
+	return cause.Errorf("putting %s in %s: %w", name, s, ErrConflict)
 }
 
 // lockPoll is how often a folder's lock is asked for again.
@@ -116,7 +118,7 @@ func (m *Mem) PutIf(ctx context.Context, name string, r io.Reader, version strin
 	}
 	data, err := io.ReadAll(&contextReader{ctx, r})
 	if err != nil {
-		return fmt.Errorf("putting %s in %s: %w", name, m, err)
+		return cause.Errorf("putting %s in %s: %w", name, m, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 )
 
@@ -42,18 +43,18 @@ func (d *Dir) Open(ctx context.Context, name string, req Request) (*Object, erro
 	}
 	root, err := os.OpenRoot(d.path)
 	if err != nil {
-		return nil, fmt.Errorf("opening %s in %s: %w", name, d, err)
+		return nil, cause.Errorf("opening %s in %s: %w", name, d, err)
 	}
 	defer root.Close()
 	// Opened as disk does it: a FIFO in the folder must not hang the client.
 	f, err := root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|nonBlocking, 0)
 	if err != nil {
-		return nil, fmt.Errorf("opening %s in %s: %w", name, d, err)
+		return nil, cause.Errorf("opening %s in %s: %w", name, d, err)
 	}
 	object, err := d.object(f, req)
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("opening %s in %s: %w", name, d, err)
+		return nil, cause.Errorf("opening %s in %s: %w", name, d, err)
 	}
 	object.Body = &contextFile{ctx, f}
 	return object, nil
@@ -118,13 +119,13 @@ func (d *Dir) write(ctx context.Context, name string, r io.Reader, leave func() 
 	}
 	full := filepath.Join(d.path, filepath.FromSlash(name))
 	if err := d.makeFolders(filepath.Dir(full)); err != nil {
-		return fmt.Errorf("putting %s in %s: %w", name, d, err)
+		return cause.Errorf("putting %s in %s: %w", name, d, err)
 	}
 	temp := filepath.Join(filepath.Dir(full), "."+rand.Text()+partSuffix)
 	defer func() {
 		if err != nil {
 			os.Remove(temp)
-			err = fmt.Errorf("putting %s in %s: %w", name, d, err)
+			err = cause.Errorf("putting %s in %s: %w", name, d, err)
 		}
 	}()
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
@@ -191,7 +192,7 @@ func (d *Dir) Delete(ctx context.Context, name string) error {
 	}
 	err := os.Remove(filepath.Join(d.path, filepath.FromSlash(name)))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("deleting %s in %s: %w", name, d, err)
+		return cause.Errorf("deleting %s in %s: %w", name, d, err)
 	}
 	folder := path.Dir(name)
 	for ; folder != "."; folder = path.Dir(folder) {
@@ -238,7 +239,7 @@ func (d *Dir) List(ctx context.Context, prefix string) ([]Entry, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("listing %s: %w", d, err)
+		return nil, cause.Errorf("listing %s: %w", d, err)
 	}
 	sort.Slice(entries, func(i, j int) bool { return entries[i].Name < entries[j].Name })
 	return entries, nil

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 var (
@@ -70,7 +72,7 @@ func (e *StatusError) Is(target error) bool {
 // describe adds to a rejection what usually explains it.
 func describe(err error, contentType string) error {
 	if strings.HasPrefix(contentType, "text/html") {
-		return fmt.Errorf("%w (the server sent a web page: is there a login page or captive portal in between?)", err)
+		return cause.Errorf("%w (the server sent a web page: is there a login page or captive portal in between?)", err)
 	}
 	return err
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -89,7 +88,7 @@ func NewHTTP(base string, o HTTPOptions) (*HTTP, error) {
 		return nil, errors.New("the repository's URL is malformed") // url.Error has all of it
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("%s is no http or https URL", u.Redacted())
+		return nil, cause.Errorf("%s is no http or https URL", u.Redacted())
 	}
 	h := &HTTP{base: u, timeouts: o.Timeouts.withDefaults(), header: o.Header.Clone(), hides: o.ForbiddenIsMissing}
 	if h.header == nil {
@@ -219,13 +218,13 @@ func (h *HTTP) do(ctx context.Context, where *url.URL, req Request) (*http.Respo
 // explain takes the URL, which may hold secrets, out of an error, and says when
 // it was our own watch that ended the request.
 func (h *HTTP) explain(ctx context.Context, name string, err error) error {
-	if cause := context.Cause(ctx); errors.Is(cause, ErrStalled) {
-		err = cause
+	if why := context.Cause(ctx); errors.Is(why, ErrStalled) {
+		err = why
 	}
 	if u, ok := cause.Find[*url.Error](err); ok {
 		err = u.Err
 	}
-	return fmt.Errorf("requesting %s from %s: %w", name, h, err)
+	return cause.Errorf("requesting %s from %s: %w", name, h, err)
 }
 
 // accept decides what an answer means.
@@ -237,22 +236,22 @@ func (h *HTTP) accept(resp *http.Response, where *url.URL, req Request) (*Object
 
 	switch {
 	case resp.StatusCode == http.StatusNotModified && req.Unless != "":
-		return nil, fmt.Errorf("%s: %w", shown, ErrUnchanged)
+		return nil, cause.Errorf("%s: %w", shown, ErrUnchanged)
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && asked:
-		return nil, fmt.Errorf("%s: %w", shown, ErrBadRange)
+		return nil, cause.Errorf("%s: %w", shown, ErrBadRange)
 	case resp.StatusCode == http.StatusPartialContent && asked:
 		start, size, ok := parseContentRange(resp.Header.Get("Content-Range"))
 		if !ok || start != req.Offset || version != "" && version != req.Version {
-			return nil, fmt.Errorf("%s: %w: Content-Range %q", shown, ErrBadRange, resp.Header.Get("Content-Range"))
+			return nil, cause.Errorf("%s: %w: Content-Range %q", shown, ErrBadRange, resp.Header.Get("Content-Range"))
 		}
 		object.Offset, object.Size, object.Version = start, size, req.Version
 	case resp.StatusCode == http.StatusPartialContent:
-		return nil, fmt.Errorf("%s: %w: it sent a part, and the whole was asked for", shown, ErrBadRange)
+		return nil, cause.Errorf("%s: %w: it sent a part, and the whole was asked for", shown, ErrBadRange)
 	case resp.StatusCode != http.StatusOK:
 		return nil, &StatusError{Code: resp.StatusCode, URL: shown, RetryAfter: retryAfter(resp.Header), hidden: h.hides}
 	}
 	if enc := resp.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return nil, fmt.Errorf("%s: %w: %q", shown, ErrEncoded, enc)
+		return nil, cause.Errorf("%s: %w: %q", shown, ErrEncoded, enc)
 	}
 	return object, nil
 }

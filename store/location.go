@@ -2,11 +2,12 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 // New returns the store that a location names: an http or https URL, a file
@@ -29,7 +30,7 @@ func New(location string, o HTTPOptions) (Reader, error) {
 		}
 		return NewDir(path), nil
 	}
-	return nil, fmt.Errorf("repositories with %s:// are not supported; use http, https, file or the path of a folder", scheme)
+	return nil, cause.Errorf("repositories with %s:// are not supported; use http, https, file or the path of a folder", scheme)
 }
 
 // filePath is the path in a file URL (RFC 8089).
@@ -39,10 +40,10 @@ func filePath(location string) (string, error) {
 		return "", errors.New("the repository's file URL is malformed")
 	}
 	if u.Host != "" && u.Host != "localhost" {
-		return "", fmt.Errorf("%s names the host %s; a file URL has three slashes: file:///path", location, u.Host)
+		return "", cause.Errorf("%s names the host %s; a file URL has three slashes: file:///path", location, u.Host)
 	}
 	if u.Path == "" || u.RawQuery != "" || u.Fragment != "" || strings.ContainsRune(u.Path, 0) {
-		return "", fmt.Errorf("%s is no file URL of a folder", location)
+		return "", cause.Errorf("%s is no file URL of a folder", location)
 	}
 	path := u.Path
 	if runtime.GOOS == "windows" {

@@ -3,10 +3,10 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"sync"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 )
 
@@ -41,11 +41,11 @@ func (d *Dir) lock(ctx context.Context) (unlock func(), err error) {
 		return nil, err
 	}
 	if err := d.makeFolders(d.path); err != nil {
-		return nil, fmt.Errorf("locking %s: %w", d, err)
+		return nil, cause.Errorf("locking %s: %w", d, err)
 	}
 	f, err := disk.OS.OpenLock(filepath.Join(d.path, lockName))
 	if err != nil {
-		return nil, fmt.Errorf("locking %s: %w", d, err)
+		return nil, cause.Errorf("locking %s: %w", d, err)
 	}
 	ok, err := f.TryLock()
 	if err == nil && !ok {
@@ -53,7 +53,7 @@ func (d *Dir) lock(ctx context.Context) (unlock func(), err error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("locking %s: %w", d, err)
+		return nil, cause.Errorf("locking %s: %w", d, err)
 	}
 	return func() {
 		f.Unlock()

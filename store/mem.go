@@ -5,13 +5,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"io/fs"
 	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 // Mem keeps files in memory, for tests. The zero value is empty and ready.
@@ -27,7 +28,7 @@ func (m *Mem) Lock(ctx context.Context) (unlock func(), err error) {
 		return nil, err
 	}
 	if !m.locked.CompareAndSwap(false, true) {
-		return nil, fmt.Errorf("locking %s: %w", m, ErrLocked)
+		return nil, cause.Errorf("locking %s: %w", m, ErrLocked)
 	}
 	return sync.OnceFunc(func() { m.locked.Store(false) }), nil
 }
@@ -43,11 +44,11 @@ func (m *Mem) Open(ctx context.Context, name string, req Request) (*Object, erro
 	data, ok := m.files[name]
 	m.mu.RUnlock()
 	if !ok {
-		return nil, fmt.Errorf("opening %s in %s: %w", name, m, fs.ErrNotExist)
+		return nil, cause.Errorf("opening %s in %s: %w", name, m, fs.ErrNotExist)
 	}
 	object := &Object{Size: int64(len(data)), Version: versionOf(data)}
 	if req.Unless == object.Version {
-		return nil, fmt.Errorf("opening %s in %s: %w", name, m, ErrUnchanged)
+		return nil, cause.Errorf("opening %s in %s: %w", name, m, ErrUnchanged)
 	}
 	if req.Version == object.Version && req.Offset > 0 && req.Offset <= object.Size {
 		object.Offset = req.Offset
@@ -63,7 +64,7 @@ func (m *Mem) Put(ctx context.Context, name string, r io.Reader) error {
 	}
 	data, err := io.ReadAll(&contextReader{ctx, r})
 	if err != nil {
-		return fmt.Errorf("putting %s in %s: %w", name, m, err)
+		return cause.Errorf("putting %s in %s: %w", name, m, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -15,10 +15,11 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"strings"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 // Reader opens files by name.
@@ -106,7 +107,7 @@ var ErrInvalidName = errors.New("invalid file name")
 // CheckName returns nil if name may be used with a store.
 func CheckName(name string) error {
 	if name == "." || !fs.ValidPath(name) || strings.ContainsAny(name, "\\\x00") {
-		return fmt.Errorf("%w: %q", ErrInvalidName, name)
+		return cause.Errorf("%w: %q", ErrInvalidName, name)
 	}
 	return nil
 }

@@ -3,8 +3,9 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 // transfer is the download of one file from one reader.
@@ -77,7 +78,7 @@ func (t *transfer) accept() error {
 		return nil
 	}
 	if errors.Is(err, ErrRejected) {
-		return fmt.Errorf("%s from %s: %w", t.d.Name, t.r, describe(err, t.contentType))
+		return cause.Errorf("%s from %s: %w", t.d.Name, t.r, describe(err, t.contentType))
 	}
 	return &LocalError{err}
 }
@@ -110,7 +111,7 @@ func (t *transfer) once(ctx context.Context) error {
 }
 
 func tooLarge(d Download) error {
-	return fmt.Errorf("%s is %w: more than %d bytes", d.Name, ErrTooLarge, d.Limit)
+	return cause.Errorf("%s is %w: more than %d bytes", d.Name, ErrTooLarge, d.Limit)
 }
 
 func (t *transfer) copy(object *Object) error {
@@ -131,11 +132,11 @@ func (t *transfer) copy(object *Object) error {
 		}
 		switch {
 		case err == io.EOF && done < object.Size:
-			return fmt.Errorf("%s: %w after %d of %d bytes", t.d.Name, ErrCut, done, object.Size)
+			return cause.Errorf("%s: %w after %d of %d bytes", t.d.Name, ErrCut, done, object.Size)
 		case err == io.EOF:
 			return nil
 		case err != nil:
-			return fmt.Errorf("reading %s from %s: %w", t.d.Name, t.r, err)
+			return cause.Errorf("reading %s from %s: %w", t.d.Name, t.r, err)
 		}
 	}
 }

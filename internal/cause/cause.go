@@ -1,6 +1,14 @@
-// Package cause finds errors within errors, as [errors.As] does. That one looks types up by
-// reflection, which costs each program that would not do so otherwise 25 KB.
+// Package cause wraps errors and finds them within others, as [fmt.Errorf] and [errors.As] do, in
+// fewer bytes. The latter looks types up by reflection, which costs each program that would not do so
+// otherwise 20 KB; the former the compiler puts, since Go 1.26, into its callers, a hundred bytes each time.
 package cause
+
+import "fmt"
+
+// Errorf is [fmt.Errorf].
+//
+//go:noinline
+func Errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
 // Find returns the first of err and the errors that it wraps that is a T.
 func Find[T any](err error) (found T, ok bool) {

@@ -3,9 +3,10 @@ package channel
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 // The JSON of a document. Reading is Parse's alone.
@@ -56,10 +57,10 @@ func (d *Document) Encode() ([]byte, error) {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	if err := e.Encode(j); err != nil {
-		return nil, fmt.Errorf("encoding the channel %s: %w", d.Name, err)
+		return nil, cause.Errorf("encoding the channel %s: %w", d.Name, err)
 	}
 	if _, err := Parse(b.Bytes()); err != nil {
-		return nil, fmt.Errorf("encoding the channel %s: %w", d.Name, err)
+		return nil, cause.Errorf("encoding the channel %s: %w", d.Name, err)
 	}
 	return b.Bytes(), nil
 }

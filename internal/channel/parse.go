@@ -2,11 +2,11 @@ package channel
 
 import (
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/strictjson"
 )
 
@@ -15,14 +15,14 @@ import (
 func Parse(data []byte) (*Document, error) {
 	d, err := parse(data)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, cause.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return d, nil
 }
 
 func parse(data []byte) (*Document, error) {
 	if len(data) > MaxSize {
-		return nil, fmt.Errorf("it has more than %d bytes", MaxSize)
+		return nil, cause.Errorf("it has more than %d bytes", MaxSize)
 	}
 	object, err := strictjson.Object(data)
 	if err != nil {
@@ -30,7 +30,7 @@ func parse(data []byte) (*Document, error) {
 	}
 	f := fields{object: object}
 	if format := f.number("format", 1<<31); f.err == nil && format != Format {
-		return nil, fmt.Errorf("format %d, this version knows %d", format, Format)
+		return nil, cause.Errorf("format %d, this version knows %d", format, Format)
 	}
 	d := &Document{
 		Name: f.element("channel", true), Product: f.text("product", maxName), Serial: f.number("serial", 1<<53),
@@ -41,12 +41,12 @@ func parse(data []byte) (*Document, error) {
 	}
 	list, err := strictjson.Objects(object["releases"], MaxReleases)
 	if err != nil {
-		return nil, fmt.Errorf("releases: %w", err)
+		return nil, cause.Errorf("releases: %w", err)
 	}
 	for i, item := range list {
 		r, err := parseRelease(item)
 		if err != nil {
-			return nil, fmt.Errorf("release %d: %w", i+1, err)
+			return nil, cause.Errorf("release %d: %w", i+1, err)
 		}
 		d.Releases = append(d.Releases, r)
 	}
@@ -70,16 +70,16 @@ func (d *Document) check() error {
 	seen := map[string]bool{}
 	for _, r := range d.Releases {
 		if seen[r.Version] {
-			return fmt.Errorf("%s is listed twice", r.Version)
+			return cause.Errorf("%s is listed twice", r.Version)
 		}
 		seen[r.Version] = true
 	}
 	if d.Floor != "" && !seen[d.Floor] {
-		return fmt.Errorf("the floor %s is not listed", d.Floor)
+		return cause.Errorf("the floor %s is not listed", d.Floor)
 	}
 	for _, r := range d.Releases {
 		if err := r.check(seen); err != nil {
-			return fmt.Errorf("%s: %w", r.Version, err)
+			return cause.Errorf("%s: %w", r.Version, err)
 		}
 	}
 	return nil
@@ -88,15 +88,15 @@ func (d *Document) check() error {
 func (r *Release) check(listed map[string]bool) error {
 	switch {
 	case r.State != Offered && r.State != Paused && r.State != Withdrawn && r.State != Recalled:
-		return fmt.Errorf("there is no state %q", clip(string(r.State)))
+		return cause.Errorf("there is no state %q", clip(string(r.State)))
 	case (r.State == Recalled) != (r.BackTo != ""):
-		return fmt.Errorf("the state %q does not go with back_to %q", r.State, r.BackTo)
+		return cause.Errorf("the state %q does not go with back_to %q", r.State, r.BackTo)
 	case r.BackTo != "" && !listed[r.BackTo]:
-		return fmt.Errorf("it goes back to %s, which is not listed", r.BackTo)
+		return cause.Errorf("it goes back to %s, which is not listed", r.BackTo)
 	case r.Through != "" && !listed[r.Through]:
-		return fmt.Errorf("the way to it is through %s, which is not listed", r.Through)
+		return cause.Errorf("the way to it is through %s, which is not listed", r.Through)
 	case r.BackTo == r.Version, r.Through == r.Version:
-		return fmt.Errorf("it leads to itself")
+		return cause.Errorf("it leads to itself")
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ type fields struct {
 
 func (f *fields) fail(key string, err error) {
 	if f.err == nil && err != nil {
-		f.err = fmt.Errorf("%q: %w", key, err)
+		f.err = cause.Errorf("%q: %w", key, err)
 	}
 }
 
@@ -120,7 +120,7 @@ func (f *fields) text(key string, limit int) string {
 	}
 	s, err := strictjson.String(raw)
 	if err == nil && len(s) > limit {
-		err = fmt.Errorf("more than %d bytes", limit)
+		err = cause.Errorf("more than %d bytes", limit)
 	}
 	f.fail(key, err)
 	return s
@@ -147,7 +147,7 @@ func (f *fields) boolean(key string) bool {
 	case "true":
 		return true
 	default:
-		f.fail(key, fmt.Errorf("true or false is needed, not %s", clip(raw)))
+		f.fail(key, cause.Errorf("true or false is needed, not %s", clip(raw)))
 	}
 	return false
 }
@@ -166,7 +166,7 @@ func (f *fields) time(key string) time.Time {
 	}
 	t, err := time.Parse(timeLayout, s)
 	if err == nil && t.Format(timeLayout) != s {
-		err = fmt.Errorf("%q is no time such as %s", clip(s), timeLayout)
+		err = cause.Errorf("%q is no time such as %s", clip(s), timeLayout)
 	}
 	f.fail(key, err)
 	return t
@@ -181,11 +181,11 @@ func (f *fields) list(key string, check func(string) error) []string {
 	}
 	var items []json.RawMessage
 	if err := json.Unmarshal(raw, &items); err != nil || len(raw) == 0 || raw[0] != '[' {
-		f.fail(key, fmt.Errorf("an array is needed"))
+		f.fail(key, cause.Errorf("an array is needed"))
 		return nil
 	}
 	if len(items) > MaxList {
-		f.fail(key, fmt.Errorf("%d elements where at most %d are allowed", len(items), MaxList))
+		f.fail(key, cause.Errorf("%d elements where at most %d are allowed", len(items), MaxList))
 		return nil
 	}
 	var list []string
@@ -206,7 +206,7 @@ func ParsePercent(s string) (int, error) {
 	n, err := strconv.ParseUint(whole+(decimals + "00")[:2], 10, 16)
 	canonical := err == nil && strconv.FormatUint(n/100, 10) == whole && len(decimals) <= 2 && dot == (decimals != "")
 	if !canonical || n > Everyone {
-		return 0, fmt.Errorf("a percentage from 0 to 100 with at most two decimals is needed, not %q", clip(s))
+		return 0, cause.Errorf("a percentage from 0 to 100 with at most two decimals is needed, not %q", clip(s))
 	}
 	return int(n), nil
 }
@@ -220,7 +220,7 @@ func checkElement(s string) error {
 		return !letter && !strings.ContainsRune("._+~-", r)
 	}
 	if s == "" || len(s) > maxName || strings.Trim(s, ".") == "" || strings.ContainsFunc(s, bad) {
-		return fmt.Errorf("%q: only letters, digits and . _ + ~ - are allowed, 1 to %d", clip(s), maxName)
+		return cause.Errorf("%q: only letters, digits and . _ + ~ - are allowed, 1 to %d", clip(s), maxName)
 	}
 	return nil
 }
@@ -228,7 +228,7 @@ func checkElement(s string) error {
 func checkPlatform(s string) error {
 	goos, arch, ok := strings.Cut(s, "/")
 	if !ok || checkElement(goos) != nil || checkElement(arch) != nil {
-		return fmt.Errorf("%q is no platform", clip(s))
+		return cause.Errorf("%q is no platform", clip(s))
 	}
 	return nil
 }

@@ -2,9 +2,10 @@ package channel
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"time"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 // Window is a time of the week in which updates may be applied.
@@ -22,7 +23,7 @@ type Window struct {
 func (w Window) Check() error {
 	const day = 24 * time.Hour
 	if w.From < 0 || w.From >= day || w.To < 0 || w.To > day {
-		return fmt.Errorf("an update window from %s to %s: times of day are from 0 to 24 h", w.From, w.To)
+		return cause.Errorf("an update window from %s to %s: times of day are from 0 to 24 h", w.From, w.To)
 	}
 	for _, d := range w.Days {
 		if d < time.Sunday || d > time.Saturday {

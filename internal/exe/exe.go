@@ -181,7 +181,7 @@ func identify(head []byte) (header, bool) {
 	return identifyMachO(head)
 }
 
-// uint16Of reads two bytes. (The interface binary.ByteOrder would add both orders' every method to each program.)
+// uint16Of reads two bytes. (The interface ByteOrder of encoding/binary would add both orders' every method to each program.)
 func uint16Of(b []byte, big bool) uint16 {
 	if big {
 		return binary.BigEndian.Uint16(b)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 )
 
@@ -166,10 +167,10 @@ func (s Store) Read() (*Record, error) {
 	r := &Record{}
 	err := s.read(recordName, r)
 	if err == nil && r.Format != format && r.Format != 0 {
-		err = fmt.Errorf("%w: format %d, this program knows %d", errRecord, r.Format, format)
+		err = cause.Errorf("%w: format %d, this program knows %d", errRecord, r.Format, format)
 	}
 	if err != nil {
-		return &Record{}, fmt.Errorf("reading %s: %w", s.path(recordName), err)
+		return &Record{}, cause.Errorf("reading %s: %w", s.path(recordName), err)
 	}
 	return r, nil
 }
@@ -180,7 +181,7 @@ func (s Store) Mend(warn func(error)) (*Record, error) {
 	if !errors.Is(err, errRecord) {
 		return r, err
 	}
-	warn(fmt.Errorf("going on without %s, kept as %s.unreadable: %w", recordName, recordName, err))
+	warn(cause.Errorf("going on without %s, kept as %s.unreadable: %w", recordName, recordName, err))
 	return r, s.FS.Rename(s.path(recordName), s.path(recordName)+".unreadable")
 }
 
@@ -198,10 +199,10 @@ func (s Store) read(name string, into any) error {
 		return err
 	}
 	if len(data) > limit {
-		return fmt.Errorf("%w: more than %d bytes", errRecord, limit)
+		return cause.Errorf("%w: more than %d bytes", errRecord, limit)
 	}
 	if err := json.Unmarshal(data, into); err != nil {
-		return fmt.Errorf("%w: %w", errRecord, err)
+		return cause.Errorf("%w: %w", errRecord, err)
 	}
 	return nil
 }
@@ -212,7 +213,7 @@ func (s Store) write(name string, v any) error {
 		err = disk.WriteFile(s.FS, s.path(name), append(data, '\n'))
 	}
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", s.path(name), err)
+		return cause.Errorf("writing %s: %w", s.path(name), err)
 	}
 	return nil
 }
@@ -239,7 +240,7 @@ func (s Store) MarkBack(n int) error {
 		return err
 	}
 	if back.Current == nil || back.Current.N != n {
-		return fmt.Errorf("%s: %w", s.path(backName), fs.ErrNotExist)
+		return cause.Errorf("%s: %w", s.path(backName), fs.ErrNotExist)
 	}
 	if err := s.FS.Rename(s.path(backName), s.path(recordName)); err != nil {
 		return err
@@ -269,7 +270,7 @@ func (s Store) DropBack() {
 func (s Store) History() ([]Evidence, error) {
 	var list []Evidence
 	if err := s.read(historyName, &list); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", s.path(historyName), err)
+		return nil, cause.Errorf("reading %s: %w", s.path(historyName), err)
 	}
 	return list, nil
 }
@@ -297,13 +298,13 @@ var ErrBusy = errors.New("the record of the probation is locked")
 func (s Store) Lock(tries int, sleep func()) (unlock func(), err error) {
 	f, err := s.FS.OpenLock(s.path(lockName))
 	if err != nil {
-		return nil, fmt.Errorf("opening the lock of the probation: %w", err)
+		return nil, cause.Errorf("opening the lock of the probation: %w", err)
 	}
 	for range tries {
 		ok, err := f.TryLock()
 		if err != nil {
 			f.Close()
-			return nil, fmt.Errorf("locking the record of the probation: %w", err)
+			return nil, cause.Errorf("locking the record of the probation: %w", err)
 		}
 		if ok {
 			return func() { f.Unlock(); f.Close() }, nil

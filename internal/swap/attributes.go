@@ -2,10 +2,10 @@ package swap
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"strings"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 )
 
@@ -46,13 +46,13 @@ func (s *Swap) carryOver(f disk.File, final bool) error {
 func (s *Swap) attributesOf(name string) (*attributes, error) {
 	f, err := s.fs.Open(name)
 	if errors.Is(err, disk.ErrNotRegular) {
-		return nil, fmt.Errorf("%w: %w", ErrObstructed, err)
+		return nil, cause.Errorf("%w: %w", ErrObstructed, err)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s", ErrTargetMissing, name)
+		return nil, cause.Errorf("%w: %s", ErrTargetMissing, name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the attributes of %s: %w", name, err)
+		return nil, cause.Errorf("reading the attributes of %s: %w", name, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -103,7 +103,7 @@ func (a *attributes) give(f disk.File, warn func(error)) error {
 			if !isRefusal(err) {
 				return err
 			}
-			warn(fmt.Errorf("attribute %s is not carried over: %w", name, err))
+			warn(cause.Errorf("attribute %s is not carried over: %w", name, err))
 		}
 	}
 	if err := f.Chmod(a.mode); err != nil {
@@ -111,7 +111,7 @@ func (a *attributes) give(f disk.File, warn func(error)) error {
 	}
 	if value, ok := a.values[capabilities]; ok {
 		if err := f.SetXattr(capabilities, value); err != nil {
-			return fmt.Errorf("%w: capabilities: %w", ErrAttributes, err)
+			return cause.Errorf("%w: capabilities: %w", ErrAttributes, err)
 		}
 	}
 	return nil
@@ -133,9 +133,9 @@ func (a *attributes) giveOwner(f disk.File, warn func(error)) error {
 	case !isRefusal(err):
 		return err
 	case a.mode&privileged != 0:
-		return fmt.Errorf("%w: mode %v of user %d, group %d: %w", ErrAttributes, a.mode, a.uid, a.gid, err)
+		return cause.Errorf("%w: mode %v of user %d, group %d: %w", ErrAttributes, a.mode, a.uid, a.gid, err)
 	}
-	warn(fmt.Errorf("owner %d:%d is not carried over: %w", a.uid, a.gid, err))
+	warn(cause.Errorf("owner %d:%d is not carried over: %w", a.uid, a.gid, err))
 	return nil
 }
 

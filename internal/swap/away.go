@@ -2,11 +2,12 @@ package swap
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 // commitAway swaps where a running executable can only be renamed. state.json is
@@ -22,7 +23,7 @@ func (s *Swap) commitAway(state State) error {
 		}
 	}
 	if err := s.clearAway(Backup(s.target)); err != nil {
-		return fmt.Errorf("making room for the backup: %w", err)
+		return cause.Errorf("making room for the backup: %w", err)
 	}
 	return s.exchange(Backup(s.target))
 }
@@ -44,17 +45,17 @@ func (s *Swap) discard() error {
 // undoes the first if the second fails.
 func (s *Swap) exchange(away string) error {
 	if err := s.fs.Rename(s.target, away); err != nil {
-		return fmt.Errorf("moving the target away: %w", err)
+		return cause.Errorf("moving the target away: %w", err)
 	}
 	if err := s.fs.Rename(s.tempName(), s.target); err != nil {
-		err = fmt.Errorf("putting the new file in place: %w", err)
+		err = cause.Errorf("putting the new file in place: %w", err)
 		if undo := s.fs.Rename(away, s.target); undo != nil {
 			return &UndoError{Swap: err, Undo: undo}
 		}
 		return err
 	}
 	if err := s.fs.SyncDir(s.dir); err != nil {
-		return fmt.Errorf("%w: %w", ErrNotDurable, err)
+		return cause.Errorf("%w: %w", ErrNotDurable, err)
 	}
 	return nil
 }
@@ -83,7 +84,7 @@ func (s *Swap) awayName() (string, error) {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("%w: %d old copies of %s are still running", ErrObstructed, awayLimit, s.target)
+	return "", cause.Errorf("%w: %d old copies of %s are still running", ErrObstructed, awayLimit, s.target)
 }
 
 // removeAway removes what was moved away and has ended since.
@@ -104,20 +105,20 @@ func (s *Swap) removeAway() {
 // renames. Forward if the staged file is whole, else back to the backup.
 // What was not under way is not mended: a target that someone removed stays so.
 func (s *Swap) restore() error {
-	missing := fmt.Errorf("%w: %s", ErrTargetMissing, s.target)
+	missing := cause.Errorf("%w: %s", ErrTargetMissing, s.target)
 	if s.state.Installed.SHA256 == "" || !s.renameAway {
 		return missing
 	}
 	sum, err := HashFile(s.fs, s.tempName())
 	if err == nil && sum == s.state.Installed.SHA256 {
 		if err := s.fs.Rename(s.tempName(), s.target); err != nil {
-			return fmt.Errorf("finishing the last update: %w", err)
+			return cause.Errorf("finishing the last update: %w", err)
 		}
 		s.warn(errors.New("the last update was cut short and is finished now"))
 		return s.fs.SyncDir(s.dir)
 	}
 	if err := s.fromBackup(); err != nil {
-		return fmt.Errorf("%w, and the last update cannot be undone: %w", missing, err)
+		return cause.Errorf("%w, and the last update cannot be undone: %w", missing, err)
 	}
 	s.warn(errors.New("the last update was cut short and is undone now"))
 	return nil

@@ -2,11 +2,11 @@ package swap
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 )
 
@@ -46,16 +46,16 @@ func (st *Staged) Commit(version string, previous Binary, waited bool) error {
 
 func (s *Swap) commit(state State) error {
 	if err := s.backUp(); err != nil {
-		return fmt.Errorf("making the backup: %w", err)
+		return cause.Errorf("making the backup: %w", err)
 	}
 	if err := s.writeState(state); err != nil {
 		return err
 	}
 	if err := s.fs.Rename(s.tempName(), s.target); err != nil {
-		return fmt.Errorf("putting the new file in place: %w", err)
+		return cause.Errorf("putting the new file in place: %w", err)
 	}
 	if err := s.fs.SyncDir(s.dir); err != nil {
-		return fmt.Errorf("%w: %w", ErrNotDurable, err)
+		return cause.Errorf("%w: %w", ErrNotDurable, err)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func (s *Swap) secondName(from, to string) error {
 		return nil
 	}
 	if cerr := s.copy(from, to); cerr != nil {
-		return fmt.Errorf("copying, as linking failed (%v): %w", err, cerr)
+		return cause.Errorf("copying, as linking failed (%v): %w", err, cerr)
 	}
 	return nil
 }

@@ -2,11 +2,11 @@ package swap
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 )
 
@@ -29,13 +29,13 @@ func ownName(target, suffix string) string {
 func (s *Swap) checkFolder() error {
 	info, err := s.fs.Lstat(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %s", ErrTargetMissing, s.target)
+		return cause.Errorf("%w: %s", ErrTargetMissing, s.target)
 	}
 	if err != nil {
 		return err
 	}
 	if worldWritable(info) {
-		return fmt.Errorf("%w: %s has mode %v", ErrUnsafeFolder, s.dir, info.Mode())
+		return cause.Errorf("%w: %s has mode %v", ErrUnsafeFolder, s.dir, info.Mode())
 	}
 	return s.checkBackup()
 }
@@ -56,7 +56,7 @@ func (s *Swap) checkBackup() error {
 	case err != nil:
 		return err
 	case info.IsDir():
-		return fmt.Errorf("%w: %s is a folder", ErrObstructed, Backup(s.target))
+		return cause.Errorf("%w: %s is a folder", ErrObstructed, Backup(s.target))
 	}
 	return nil
 }
@@ -74,7 +74,7 @@ func OpenFolder(fsys disk.FS, folder, trusted string) error {
 		return fsys.SyncDir(filepath.Dir(folder))
 	}
 	if !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("creating the state folder: %w", err)
+		return cause.Errorf("creating the state folder: %w", err)
 	}
 	return CheckFolder(fsys, folder, trusted)
 }
@@ -86,7 +86,7 @@ func CheckFolder(fsys disk.FS, folder, trusted string) error {
 		return err
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("%w: the state folder %s is no folder", ErrObstructed, folder)
+		return cause.Errorf("%w: the state folder %s is no folder", ErrObstructed, folder)
 	}
 	uid, _, unix := disk.Owner(info)
 	if !unix {
@@ -98,10 +98,10 @@ func CheckFolder(fsys disk.FS, folder, trusted string) error {
 	}
 	parentUID, _, _ := disk.Owner(parent)
 	if uid != os.Geteuid() && uid != 0 && uid != parentUID {
-		return fmt.Errorf("%w: the state folder %s belongs to user %d", ErrUnsafeFolder, folder, uid)
+		return cause.Errorf("%w: the state folder %s belongs to user %d", ErrUnsafeFolder, folder, uid)
 	}
 	if info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("%w: the state folder %s has mode %v", ErrUnsafeFolder, folder, info.Mode())
+		return cause.Errorf("%w: the state folder %s has mode %v", ErrUnsafeFolder, folder, info.Mode())
 	}
 	return nil
 }

@@ -2,10 +2,10 @@ package swap
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 )
 
@@ -25,7 +25,7 @@ func (s *Swap) Rollback() error {
 		return err // rolled back already
 	}
 	if err := s.secondName(Backup(s.target), s.tempName()); err != nil {
-		return fmt.Errorf("staging the backup: %w", err)
+		return cause.Errorf("staging the backup: %w", err)
 	}
 	if err := s.rollback(); err != nil {
 		if !errors.Is(err, ErrNotDurable) {
@@ -42,23 +42,23 @@ func (s *Swap) rollback() error {
 		return err
 	}
 	if want := s.state.Previous.SHA256; want != "" && want != sum {
-		return fmt.Errorf("%w: the backup has sha256 %s, not %s", ErrHash, sum, want)
+		return cause.Errorf("%w: the backup has sha256 %s, not %s", ErrHash, sum, want)
 	}
 	back := Binary{Version: s.state.Previous.Version, SHA256: sum}
 	state := State{Installed: back, Previous: back, Time: time.Now().UTC().Truncate(time.Second)}
 	// A full disk must not keep a broken binary in place. What state.json said before is
 	// true after the rollback as well, and leads to the backup if a crash cuts it short.
 	if err := s.writeState(state); err != nil {
-		s.warn(fmt.Errorf("rolling back without a note of it: %w", err))
+		s.warn(cause.Errorf("rolling back without a note of it: %w", err))
 	}
 	if s.renameAway {
 		return s.discard()
 	}
 	if err := s.fs.Rename(s.tempName(), s.target); err != nil {
-		return fmt.Errorf("putting the backup in place: %w", err)
+		return cause.Errorf("putting the backup in place: %w", err)
 	}
 	if err := s.fs.SyncDir(s.dir); err != nil {
-		return fmt.Errorf("%w: %w", ErrNotDurable, err)
+		return cause.Errorf("%w: %w", ErrNotDurable, err)
 	}
 	return nil
 }
@@ -67,9 +67,9 @@ func (s *Swap) checkForRollback() error {
 	f, err := s.fs.Open(Backup(s.target))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: %s", ErrNoBackup, Backup(s.target))
+		return cause.Errorf("%w: %s", ErrNoBackup, Backup(s.target))
 	case errors.Is(err, disk.ErrNotRegular):
-		return fmt.Errorf("%w: %w", ErrObstructed, err)
+		return cause.Errorf("%w: %w", ErrObstructed, err)
 	case err != nil:
 		return err
 	}
@@ -79,7 +79,7 @@ func (s *Swap) checkForRollback() error {
 		return err
 	}
 	if info.Size() == 0 {
-		return fmt.Errorf("%w: %s is empty", ErrNoBackup, Backup(s.target))
+		return cause.Errorf("%w: %s is empty", ErrNoBackup, Backup(s.target))
 	}
 	return nil
 }

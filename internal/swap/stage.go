@@ -2,10 +2,10 @@ package swap
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 )
 
@@ -29,10 +29,10 @@ type Staged struct {
 func (s *Swap) Create() (*Staged, error) {
 	f, err := disk.CreateFresh(s.fs, s.tempName())
 	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%w: %w", ErrObstructed, err)
+		return nil, cause.Errorf("%w: %w", ErrObstructed, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("creating a file beside the target: %w", err)
+		return nil, cause.Errorf("creating a file beside the target: %w", err)
 	}
 	st := &Staged{s: s, file: f, hash: newSum()}
 	if st.links, err = s.probeLink(); err == nil {
@@ -54,7 +54,7 @@ func (s *Swap) probeLink() (bool, error) {
 		return false, nil
 	}
 	if err := s.fs.Remove(s.backupTempName()); err != nil {
-		return false, fmt.Errorf("removing a file beside the target: %w", err)
+		return false, cause.Errorf("removing a file beside the target: %w", err)
 	}
 	return true, nil
 }
@@ -119,7 +119,7 @@ func (st *Staged) Head(n int) ([]byte, error) {
 	}
 	head := make([]byte, min(int64(n), st.size))
 	if _, err := io.ReadFull(st.file, head); err != nil {
-		return nil, fmt.Errorf("reading the staged file: %w", err)
+		return nil, cause.Errorf("reading the staged file: %w", err)
 	}
 	_, err := st.file.Seek(0, io.SeekEnd)
 	return head, err
@@ -135,7 +135,7 @@ func (st *Staged) Path() string { return st.s.tempName() }
 // Errors: ErrHash, ErrAttributes, or that of the file system.
 func (st *Staged) Seal(sum string) error {
 	if got := st.Sum(); got != sum {
-		return fmt.Errorf("%w: sha256 is %s, not %s", ErrHash, got, sum)
+		return cause.Errorf("%w: sha256 is %s, not %s", ErrHash, got, sum)
 	}
 	// Gives back what was reserved and not written.
 	if err := st.file.Truncate(st.size); err != nil {
@@ -145,7 +145,7 @@ func (st *Staged) Seal(sum string) error {
 		return err
 	}
 	if err := st.file.Sync(); err != nil {
-		return fmt.Errorf("syncing the staged file: %w", err)
+		return cause.Errorf("syncing the staged file: %w", err)
 	}
 	info, err := st.file.Stat()
 	if err != nil {
@@ -189,7 +189,7 @@ func (st *Staged) verify(rehash bool) error {
 	}
 	named, err := st.s.fs.Lstat(st.Path())
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !disk.SameFile(held, named) {
-		return fmt.Errorf("%w: %s", ErrTampered, st.Path())
+		return cause.Errorf("%w: %s", ErrTampered, st.Path())
 	}
 	if err != nil {
 		return err
@@ -205,7 +205,7 @@ func (st *Staged) verify(rehash bool) error {
 		return err
 	}
 	if sum != st.sealedSum {
-		return fmt.Errorf("%w: %s", ErrTampered, st.Path())
+		return cause.Errorf("%w: %s", ErrTampered, st.Path())
 	}
 	return nil
 }

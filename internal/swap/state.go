@@ -3,12 +3,12 @@ package swap
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 )
 
@@ -47,12 +47,12 @@ func (s *Swap) readState() State {
 	}
 	path := s.statePath()
 	if !errors.Is(err, errState) {
-		s.warn(fmt.Errorf("going on without %s: %w", path, err))
+		s.warn(cause.Errorf("going on without %s: %w", path, err))
 		return State{}
 	}
-	s.warn(fmt.Errorf("going on without %s, kept as %s: %w", path, path+".unreadable", err))
+	s.warn(cause.Errorf("going on without %s, kept as %s: %w", path, path+".unreadable", err))
 	if err := s.fs.Rename(path, path+".unreadable"); err != nil {
-		s.warn(fmt.Errorf("putting %s aside: %w", path, err))
+		s.warn(cause.Errorf("putting %s aside: %w", path, err))
 	}
 	return State{}
 }
@@ -79,14 +79,14 @@ var errState = errors.New("invalid state")
 
 func parseState(data []byte) (State, error) {
 	if len(data) > stateLimit {
-		return State{}, fmt.Errorf("%w: more than %d bytes", errState, stateLimit)
+		return State{}, cause.Errorf("%w: more than %d bytes", errState, stateLimit)
 	}
 	var state State
 	if err := json.Unmarshal(data, &state); err != nil {
-		return State{}, fmt.Errorf("%w: %w", errState, err)
+		return State{}, cause.Errorf("%w: %w", errState, err)
 	}
 	if state.Format != stateFormat {
-		return State{}, fmt.Errorf("%w: format %d, this program knows %d", errState, state.Format, stateFormat)
+		return State{}, cause.Errorf("%w: format %d, this program knows %d", errState, state.Format, stateFormat)
 	}
 	return state, nil
 }
@@ -95,10 +95,10 @@ func (s *Swap) writeState(state State) error {
 	state.Format = stateFormat
 	data, err := json.Marshal(state)
 	if err != nil {
-		return fmt.Errorf("writing state: %w", err)
+		return cause.Errorf("writing state: %w", err)
 	}
 	if err := disk.WriteFile(s.fs, s.statePath(), append(data, '\n')); err != nil {
-		return fmt.Errorf("writing state: %w", err)
+		return cause.Errorf("writing state: %w", err)
 	}
 	s.state = state
 	return nil

@@ -32,6 +32,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 )
 
@@ -167,10 +168,10 @@ func (s *Swap) acquire() error {
 	path := filepath.Join(s.stateDir, "lock")
 	f, err := s.fs.OpenLock(path)
 	if errors.Is(err, disk.ErrNotRegular) {
-		return fmt.Errorf("%w: lock file: %w", ErrObstructed, err)
+		return cause.Errorf("%w: lock file: %w", ErrObstructed, err)
 	}
 	if err != nil {
-		return fmt.Errorf("opening the lock file: %w", err)
+		return cause.Errorf("opening the lock file: %w", err)
 	}
 	ok, err := f.TryLock()
 	if err == nil && !ok {
@@ -178,7 +179,7 @@ func (s *Swap) acquire() error {
 	}
 	if err != nil {
 		f.Close()
-		return fmt.Errorf("locking %s: %w", path, err)
+		return cause.Errorf("locking %s: %w", path, err)
 	}
 	s.lock = f
 	return nil
@@ -227,10 +228,10 @@ func (s *Swap) removeLeftover(name string) error {
 		return err
 	}
 	if info.IsDir() {
-		return fmt.Errorf("%w: %s is a folder", ErrObstructed, name)
+		return cause.Errorf("%w: %s is a folder", ErrObstructed, name)
 	}
 	if err := s.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing what an earlier update left: %w", err)
+		return cause.Errorf("removing what an earlier update left: %w", err)
 	}
 	return nil
 }

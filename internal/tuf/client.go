@@ -2,10 +2,11 @@ package tuf
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"strconv"
 	"time"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 // Client follows one repository. It is not for use by several goroutines at once.
@@ -28,7 +29,7 @@ type Client struct {
 func New(env Env, compiledIn []byte) (*Client, error) {
 	trusted, _, err := parseRoot(compiledIn)
 	if err != nil {
-		return nil, fmt.Errorf("the trust root: %w", err)
+		return nil, cause.Errorf("the trust root: %w", err)
 	}
 	c := &Client{env: env, root: trusted}
 	stored, err := env.Load(filename(rootRole))
@@ -42,7 +43,7 @@ func New(env Env, compiledIn []byte) (*Client, error) {
 		}
 	}
 	if err != nil {
-		env.Warn(fmt.Errorf("the stored root cannot be used, going on with the trust root of the program: %w", err))
+		env.Warn(cause.Errorf("the stored root cannot be used, going on with the trust root of the program: %w", err))
 	}
 	return c, nil
 }
@@ -95,10 +96,10 @@ func (c *Client) refreshRoot() error {
 		}
 		r, u, err := parseRoot(data)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return cause.Errorf("%s: %w", name, err)
 		}
 		if err := u.verify(c.root.roles[rootRole]); err != nil {
-			return fmt.Errorf("%s, by the keys of root %d: %w", name, c.root.version, err)
+			return cause.Errorf("%s, by the keys of root %d: %w", name, c.root.version, err)
 		}
 		if r.version != next {
 			return malformed("%s holds version %d", name, r.version)
@@ -132,7 +133,7 @@ func (c *Client) stored(kind, name string, by *role) (*metadata, []byte) {
 		m, err = parse(kind, name, data, by)
 	}
 	if err != nil && !errors.Is(err, ErrUntrusted) {
-		c.env.Warn(fmt.Errorf("going on without the stored %s: %w", clip(name), err))
+		c.env.Warn(cause.Errorf("going on without the stored %s: %w", clip(name), err))
 	}
 	return m, data
 }
@@ -156,10 +157,10 @@ func checkForward(old, m *metadata) error {
 	for name, was := range old.files {
 		is := m.files[name]
 		if is == nil {
-			return fmt.Errorf("%s %w: it lists %s no more", m.role, ErrRollback, clip(name))
+			return cause.Errorf("%s %w: it lists %s no more", m.role, ErrRollback, clip(name))
 		}
 		if is.version < was.version {
-			return fmt.Errorf("%s lists %s at version %d, %w: version %d", m.role, clip(name), is.version, ErrRollback, was.version)
+			return cause.Errorf("%s lists %s at version %d, %w: version %d", m.role, clip(name), is.version, ErrRollback, was.version)
 		}
 	}
 	return nil
@@ -179,7 +180,7 @@ func (c *Client) refreshTimestamp() error {
 	}
 	c.timestamp = m
 	if old != nil && m.version < old.version {
-		return fmt.Errorf("timestamp version %d is %w: version %d", m.version, ErrRollback, old.version)
+		return cause.Errorf("timestamp version %d is %w: version %d", m.version, ErrRollback, old.version)
 	}
 	if old != nil && m.version == old.version {
 		c.timestamp = old
@@ -236,7 +237,7 @@ func (c *Client) Target(path string) (*Target, error) {
 		return nil, err
 	}
 	if target == nil {
-		return nil, fmt.Errorf("%w: %s", ErrNoTarget, clip(path))
+		return nil, cause.Errorf("%w: %s", ErrNoTarget, clip(path))
 	}
 	return target, nil
 }

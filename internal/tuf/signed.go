@@ -3,9 +3,9 @@ package tuf
 import (
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/strictjson"
 )
 
@@ -57,7 +57,7 @@ func open(name string, data []byte) (*unverified, error) {
 func (u *unverified) verify(r *role) error {
 	message, err := canonical(u.signed)
 	if err != nil {
-		return fmt.Errorf("%s: %w", u.name, err)
+		return cause.Errorf("%s: %w", u.name, err)
 	}
 	good := map[string]bool{}
 	for _, id := range r.ids {
@@ -67,7 +67,7 @@ func (u *unverified) verify(r *role) error {
 		}
 	}
 	if int64(len(good)) < r.threshold {
-		return fmt.Errorf("%s is %w: %d of the %d that are needed", u.name, ErrUntrusted, len(good), r.threshold)
+		return cause.Errorf("%s is %w: %d of the %d that are needed", u.name, ErrUntrusted, len(good), r.threshold)
 	}
 	return nil
 }

@@ -32,6 +32,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 // Env is the outside world of a client.
@@ -120,5 +122,5 @@ type Target struct {
 //
 //go:noinline
 func malformed(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
+	return cause.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }
