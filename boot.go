@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/internal/probation"
 	"github.com/choria-io/go-updater/internal/swap"
@@ -225,7 +226,7 @@ func (c *Config) reconciled(store probation.Store, target string) (*probation.Re
 	}
 	sum, err := swap.HashFile(c.fs, target)
 	if err != nil {
-		return record, fmt.Errorf("hashing the target: %w", err)
+		return record, cause.Errorf("hashing the target: %w", err)
 	}
 	before := record.Current
 	if e := record.Reconcile(sum, c.clock().Wall); e != nil || record.Current != before {
@@ -289,7 +290,7 @@ func (r *Running) end() {
 func (c *Config) confirm(store probation.Store, n int) error {
 	unlock, err := store.Lock(lockTries, lockPause)
 	if err != nil {
-		return fmt.Errorf("confirming: %w", onDisk(err))
+		return cause.Errorf("confirming: %w", onDisk(err))
 	}
 	defer unlock()
 	record, err := store.Read()
@@ -301,11 +302,11 @@ func (c *Config) confirm(store probation.Store, n int) error {
 	case t == nil || n != 0 && t.N != n:
 		return nil
 	case t.Back != "":
-		return fmt.Errorf("confirming: version %s is on its way back: %s", t.To.Version, t.Back)
+		return cause.Errorf("confirming: version %s is on its way back: %s", t.To.Version, t.Back)
 	}
 	e := record.Close(probation.Confirmed, "", c.clock().Wall)
 	if err := store.Put(record); err != nil {
-		return fmt.Errorf("confirming: %w", onDisk(err))
+		return cause.Errorf("confirming: %w", onDisk(err))
 	}
 	store.DropBack()
 	c.remember(store, &e)
@@ -327,7 +328,7 @@ func (r *Running) Stop() error {
 	}
 	unlock, err := r.store.Lock(lockTries, lockPause)
 	if err != nil {
-		return fmt.Errorf("noting a stop: %w", onDisk(err))
+		return cause.Errorf("noting a stop: %w", onDisk(err))
 	}
 	defer unlock()
 	record, err := r.store.Read()
@@ -337,7 +338,7 @@ func (r *Running) Stop() error {
 	if t := record.Current; t != nil && t.N == r.trial {
 		t.Leave(r.start, r.c.clock())
 		if err := r.store.Put(record); err != nil {
-			return fmt.Errorf("noting a stop: %w", onDisk(err))
+			return cause.Errorf("noting a stop: %w", onDisk(err))
 		}
 	}
 	r.end()

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/swap"
 )
 
@@ -120,7 +121,7 @@ func writable(folder, what string) Finding {
 		return Finding{OK: true, What: what + " can be written: " + folder}
 	}
 	if os.IsPermission(err) {
-		err = fmt.Errorf("%w: %w", ErrNotWritable, err)
+		err = cause.Errorf("%w: %w", ErrNotWritable, err)
 	}
 	return Finding{false, fmt.Sprintf("%s: %v", what, onDisk(&fs.PathError{Op: "access", Path: folder, Err: err})), Hint(onDisk(err))}
 }

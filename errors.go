@@ -2,7 +2,6 @@ package updater
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 
 	"github.com/choria-io/go-updater/internal/cause"
@@ -187,5 +186,5 @@ func onDisk(err error) error {
 	if kind == nil || errors.Is(err, kind) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", kind, err)
+	return cause.Errorf("%w: %w", kind, err)
 }

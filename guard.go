@@ -2,9 +2,9 @@ package updater
 
 import (
 	"context"
-	"fmt"
 	"os"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/probation"
 )
 
@@ -40,7 +40,7 @@ func (c *Config) guard(target string) (k counted, back bool, err error) {
 		return k, false, err
 	}
 	if err := c.giveUp(target, trial, k.reason); err != nil {
-		return k, false, fmt.Errorf("going back (%s): %w", k.reason, err)
+		return k, false, cause.Errorf("going back (%s): %w", k.reason, err)
 	}
 	return k, true, nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/probation"
 )
 
@@ -35,7 +36,7 @@ type selfTest struct {
 func SelfTest(timeout time.Duration, check func() error) Option {
 	return func(c *Config) error {
 		if timeout <= 0 {
-			return fmt.Errorf("a self-test of %v tests nothing", timeout)
+			return cause.Errorf("a self-test of %v tests nothing", timeout)
 		}
 		c.selfTest = &selfTest{timeout, check, (*Staged).tryOut}
 		if c.trials == nil {
@@ -73,9 +74,9 @@ func (s *Staged) tryOut(ctx context.Context) error {
 	e, err := ch.run(ctx, nil)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w: %w", ErrNoExec, err)
+		return cause.Errorf("%w: %w", ErrNoExec, err)
 	case err != nil && !cannotStart(err):
-		return fmt.Errorf("trying version %s: %w", p.To, err)
+		return cause.Errorf("trying version %s: %w", p.To, err)
 	case err != nil:
 		return s.refuse(fmt.Sprintf("it cannot be started: %v", err), nil)
 	case ctx.Err() == context.DeadlineExceeded:
@@ -94,11 +95,11 @@ func (s *Staged) tryOut(ctx context.Context) error {
 func (s *Staged) refuse(how string, output []string) error {
 	p, c := s.Plan, s.Plan.c
 	if err := c.holdRefused(s, how, output); err != nil {
-		c.warn(fmt.Errorf("holding version %s: %w", p.To, err))
+		c.warn(cause.Errorf("holding version %s: %w", p.To, err))
 	}
-	err := fmt.Errorf("%w: version %s: %s", ErrSelfTest, p.To, how)
+	err := cause.Errorf("%w: version %s: %s", ErrSelfTest, p.To, how)
 	if len(output) > 0 {
-		err = fmt.Errorf("%w; its last words: %s", err, output[len(output)-1])
+		err = cause.Errorf("%w; its last words: %s", err, output[len(output)-1])
 	}
 	return err
 }

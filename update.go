@@ -3,11 +3,11 @@ package updater
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/internal/exe"
 	"github.com/choria-io/go-updater/internal/swap"
@@ -115,10 +115,10 @@ func (s *Staged) checkRoom() error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("asking for the room in %s: %w", folder, err)
+		return cause.Errorf("asking for the room in %s: %w", folder, err)
 	}
 	if uint64(need) > free {
-		return fmt.Errorf("%w in %s: %d bytes are needed, %d are free", ErrNoRoom, folder, need, free)
+		return cause.Errorf("%w in %s: %d bytes are needed, %d are free", ErrNoRoom, folder, need, free)
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (s *Staged) fetch(ctx context.Context) error {
 	}
 	if p.Size > 0 {
 		if err := s.file.Reserve(p.Size); err != nil {
-			return fmt.Errorf("reserving %d bytes: %w", p.Size, onDisk(err))
+			return cause.Errorf("reserving %d bytes: %w", p.Size, onDisk(err))
 		}
 	}
 	var err error
@@ -145,7 +145,7 @@ func (s *Staged) fetch(ctx context.Context) error {
 		err = s.fetchCustom()
 	}
 	if err != nil {
-		return fmt.Errorf("download failed: %w", err)
+		return cause.Errorf("download failed: %w", err)
 	}
 	p.current = s.old.sum
 	if err := s.file.Seal(p.Spec.Sha256Hash); err != nil {
@@ -186,7 +186,7 @@ func (s *Staged) fetchNative(ctx context.Context) error {
 func (s *Staged) check() error {
 	p := s.Plan
 	if p.Size > 0 && s.file.Size() != p.Size {
-		return fmt.Errorf("the binary is %w: it has %d bytes, not %d", ErrRejected, s.file.Size(), p.Size)
+		return cause.Errorf("the binary is %w: it has %d bytes, not %d", ErrRejected, s.file.Size(), p.Size)
 	}
 	if err := rejectHash(s.file.Sum(), p.Spec.Sha256Hash); err != nil {
 		return err
@@ -208,7 +208,7 @@ func (s *Staged) fetchCustom() error {
 	name := c.TargetFile + ".new"
 	info, err := c.fs.Lstat(name)
 	if err == nil && info.IsDir() {
-		return fmt.Errorf("%w: %s is a folder", ErrObstructed, name)
+		return cause.Errorf("%w: %s is a folder", ErrObstructed, name)
 	}
 	if err := removed(c.fs, name); err != nil {
 		return err
@@ -219,7 +219,7 @@ func (s *Staged) fetchCustom() error {
 	}
 	f, err := c.fs.Open(name)
 	if err != nil {
-		return fmt.Errorf("opening what the downloader fetched: %w", err)
+		return cause.Errorf("opening what the downloader fetched: %w", err)
 	}
 	defer f.Close()
 	n, err := io.CopyBuffer(struct{ io.Writer }{s.file}, io.LimitReader(f, c.maxSize+1), make([]byte, copyBuffer))
@@ -227,7 +227,7 @@ func (s *Staged) fetchCustom() error {
 		return onDisk(err)
 	}
 	if n > c.maxSize {
-		return fmt.Errorf("the binary is %w: it has more than %d bytes", ErrRejected, c.maxSize)
+		return cause.Errorf("the binary is %w: it has more than %d bytes", ErrRejected, c.maxSize)
 	}
 	return s.check()
 }
@@ -273,7 +273,7 @@ func (s *Staged) commit(ctx context.Context, waited bool) error {
 	p, trials := s.Plan, s.Plan.c.trials
 	if trials != nil {
 		if err := trials.begin(s, ctx); err != nil {
-			return fmt.Errorf("beginning the probation: %w", err)
+			return cause.Errorf("beginning the probation: %w", err)
 		}
 	}
 	err := s.file.Commit(p.To, swap.Binary{Version: p.From, SHA256: p.current}, waited)

@@ -159,7 +159,7 @@ func (st *Staged) Seal(sum string) error {
 func (st *Staged) ReadOnly() error {
 	f, err := st.s.fs.Open(st.Path())
 	if err != nil {
-		return fmt.Errorf("opening the staged file: %w", err)
+		return cause.Errorf("opening the staged file: %w", err)
 	}
 	written, err := st.file.Stat()
 	if err != nil {
@@ -168,7 +168,7 @@ func (st *Staged) ReadOnly() error {
 	}
 	opened, err := f.Stat()
 	if err == nil && !disk.SameFile(written, opened) {
-		err = fmt.Errorf("%w: %s", ErrTampered, st.Path())
+		err = cause.Errorf("%w: %s", ErrTampered, st.Path())
 	}
 	if err != nil {
 		f.Close()
