@@ -63,7 +63,6 @@ func TestImportRules(t *testing.T) {
 var costly = map[string]string{
 	"errors.As(":       "internal/cause",
 	"exec.Command":     "syscall.ForkExec, as internal/managed",
-	"os.StartProcess(": "syscall.ForkExec, as internal/managed",
 	"ReadBuildInfo(":   "the constant made",
 	"binary.ByteOrder": "the two orders themselves",
 }

@@ -20,7 +20,7 @@ import (
 const (
 	trustLimit = 100_000
 	wholeGoal  = 1_000_000
-	wholeLimit = 1_250_000 // above the goal until that is reached, then the goal
+	wholeLimit = 1_400_000 // above the goal until that is reached, then the goal
 )
 
 func main() {
