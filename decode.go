@@ -8,10 +8,9 @@ import (
 	"hash"
 	"io"
 
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/choria-io/go-updater/internal/bzip2"
 	"github.com/choria-io/go-updater/internal/disk"
+	"github.com/choria-io/go-updater/internal/zstd"
 )
 
 const (
@@ -29,23 +28,22 @@ func decode(ctx context.Context, out sink, sp *spool, encoding string, limit int
 	if err != nil {
 		return err
 	}
-	decoder, end, err := decoderFor(archive, encoding)
+	decoder, err := decoderFor(archive, encoding)
 	if err != nil {
 		return err
 	}
-	defer end()
-
-	buf, other := make([]byte, copyBuffer), make([]byte, copyBuffer)
-	for total := int64(0); ; buf, other = other, buf {
+	for total := int64(0); ; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := decoder.Read(buf)
-		if total += int64(n); total > limit {
+		piece, err := decoder.Next()
+		if total += int64(len(piece)); total > limit {
 			return fmt.Errorf("the binary is %w: it has more than %d bytes", ErrRejected, limit)
 		}
-		if _, werr := out.Take(buf[:n]); werr != nil {
-			return onDisk(werr)
+		if len(piece) > 0 {
+			if _, werr := out.Take(piece); werr != nil {
+				return onDisk(werr)
+			}
 		}
 		switch {
 		case err == io.EOF:
@@ -58,21 +56,38 @@ func decode(ctx context.Context, out sink, sp *spool, encoding string, limit int
 	}
 }
 
-func decoderFor(archive io.Reader, encoding string) (decoder io.Reader, end func(), err error) {
+// A decoder makes pieces of a binary. One stays as it is until the call after the next one, so that it can
+// be worked on while that is decoded.
+type decoder interface {
+	Next() ([]byte, error)
+}
+
+func decoderFor(archive io.Reader, encoding string) (decoder, error) {
 	switch encoding {
 	case Bzip2:
-		return bzip2.NewReader(archive), func() {}, nil
+		return newTurns(bzip2.NewReader(archive)), nil
 	case None:
-		return archive, func() {}, nil
+		return newTurns(archive), nil
 	case Zstd:
-		z, err := zstd.NewReader(archive, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(MaxWindow))
-		if err != nil {
-			return nil, nil, err
-		}
-		return z, z.Close, nil
+		return zstd.NewReader(archive, MaxWindow), nil
 	}
-	return nil, nil, fmt.Errorf("unknown encoding %q", encoding)
+	return nil, fmt.Errorf("unknown encoding %q", encoding)
+}
+
+// turns reads into two buffers in turn.
+type turns struct {
+	r          io.Reader
+	buf, other []byte
+}
+
+func newTurns(r io.Reader) *turns {
+	return &turns{r, make([]byte, copyBuffer), make([]byte, copyBuffer)}
+}
+
+func (t *turns) Next() ([]byte, error) {
+	t.buf, t.other = t.other, t.buf
+	n, err := t.r.Read(t.buf)
+	return t.buf[:n], err
 }
 
 // fileSink is a sink that is not staged beside a target.

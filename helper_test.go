@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/choria-io/go-updater/internal/zstd/zstdtest"
 )
 
 // children are the programs that the test binary is when such a variable is set.
@@ -107,12 +107,7 @@ func sum(data []byte) string {
 
 func zstdOf(t testing.TB, data []byte) []byte {
 	t.Helper()
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer enc.Close()
-	return enc.EncodeAll(data, nil)
+	return zstdtest.Frame(data)
 }
 
 // testRepo serves files from memory, over real HTTP on loopback.

@@ -162,16 +162,11 @@ func (r *Repo) decode(ctx context.Context, name, encoding string, spec *updater.
 		return nil, err
 	}
 	defer object.Body.Close()
-	decoded, err := decoder(object.Body, encoding)
-	if err != nil {
-		return nil, err
-	}
-	defer decoded.Close()
 	limit := spec.Size
 	if limit == 0 {
 		limit = maxBinary // v0.1.0 wrote no size
 	}
-	data, err := io.ReadAll(io.LimitReader(decoded, limit+1))
+	data, err := io.ReadAll(io.LimitReader(decoder(object.Body, encoding), limit+1))
 	if err != nil {
 		return nil, err
 	}

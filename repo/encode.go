@@ -9,15 +9,17 @@ import (
 	"os"
 
 	"github.com/dsnet/compress/bzip2"
-	"github.com/klauspost/compress/zstd"
+	encoder "github.com/klauspost/compress/zstd"
 
 	updater "github.com/choria-io/go-updater"
+	"github.com/choria-io/go-updater/internal/delta"
+	"github.com/choria-io/go-updater/internal/zstd"
 )
 
 // encodeZstd keeps to the window that clients decode.
 func encodeZstd(w io.Writer, r io.Reader, size int64) error {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression),
-		zstd.WithWindowSize(updater.MaxWindow), zstd.WithEncoderConcurrency(1))
+	enc, err := encoder.NewWriter(nil, encoder.WithEncoderLevel(encoder.SpeedBestCompression),
+		encoder.WithWindowSize(updater.MaxWindow), encoder.WithEncoderConcurrency(1))
 	if err != nil {
 		return err
 	}
@@ -26,6 +28,16 @@ func encodeZstd(w io.Writer, r io.Reader, size int64) error {
 		return err
 	}
 	return enc.Close()
+}
+
+// compress is for what deltas insert.
+func compress(data []byte) ([]byte, error) {
+	enc, err := encoder.NewWriter(nil, encoder.WithEncoderLevel(encoder.SpeedBestCompression), encoder.WithEncoderCRC(false),
+		encoder.WithWindowSize(delta.MaxWindow), encoder.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, err
+	}
+	return enc.EncodeAll(data, nil), nil
 }
 
 func encodeBzip2(w io.Writer, r io.Reader) error {
@@ -49,20 +61,15 @@ func copyFile(w io.Writer, name string) error {
 	return err
 }
 
-// checkZstd decodes an archive that was handed in with the client's limits.
+// checkZstd decodes an archive that was handed in as clients do.
 func checkZstd(name string, spec *updater.Spec) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	dec, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(updater.MaxWindow))
-	if err != nil {
-		return err
-	}
-	defer dec.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, io.LimitReader(dec, spec.Size+1)); err != nil {
+	if _, err := io.Copy(h, io.LimitReader(zstd.NewReader(f, updater.MaxWindow), spec.Size+1)); err != nil {
 		return fmt.Errorf("decoding it with a window of at most %d bytes: %w", updater.MaxWindow, err)
 	}
 	if sum := hex.EncodeToString(h.Sum(nil)); sum != spec.Sha256Hash {

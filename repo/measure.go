@@ -10,10 +10,10 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	updater "github.com/choria-io/go-updater"
+	"github.com/choria-io/go-updater/internal/zstd"
 	"github.com/choria-io/go-updater/store"
 )
 
@@ -107,12 +107,7 @@ func (r *Repo) measure(ctx context.Context, name, encoding string, spec *updater
 	h := sha256.New()
 	file := &counter{r: io.TeeReader(object.Body, h)}
 	var m measured
-	decoded, err := decoder(file, encoding)
-	if err != nil {
-		return measured{}, err
-	}
-	if decoded != nil {
-		defer decoded.Close()
+	if decoded := decoder(file, encoding); decoded != nil {
 		binary := sha256.New()
 		if m.decoded, err = io.Copy(binary, io.LimitReader(decoded, decodeLimit)); err != nil {
 			return measured{}, err
@@ -131,20 +126,16 @@ func (r *Repo) measure(ctx context.Context, name, encoding string, spec *updater
 const decodeLimit = 1 << 40 // bytes, the largest size of a binary
 
 // decoder is nil for encodings of a later version.
-func decoder(r io.Reader, encoding string) (io.ReadCloser, error) {
+func decoder(r io.Reader, encoding string) io.Reader {
 	switch encoding {
 	case updater.None:
-		return io.NopCloser(r), nil
+		return r
 	case updater.Bzip2:
-		return io.NopCloser(bzip2.NewReader(r)), nil
+		return bzip2.NewReader(r)
 	case updater.Zstd:
-		dec, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(updater.MaxWindow))
-		if err != nil {
-			return nil, err
-		}
-		return dec.IOReadCloser(), nil
+		return zstd.NewReader(r, updater.MaxWindow)
 	}
-	return nil, nil
+	return nil
 }
 
 // amend writes size, artifacts and deltas into a release.json and leaves everything else in it.

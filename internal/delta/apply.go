@@ -8,7 +8,7 @@ import (
 	"io"
 	"runtime/debug"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/choria-io/go-updater/internal/zstd"
 )
 
 // Magic begins every delta. Its last byte is the version of the format.
@@ -180,7 +180,6 @@ func decode(w io.Writer, old, body []byte, size uint64) (*output, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer z.Close()
 		r.stored = z
 	}
 	out := newOutput(w, p.generated, size)
@@ -197,24 +196,19 @@ func decode(w io.Writer, old, body []byte, size uint64) (*output, error) {
 	return out, out.end()
 }
 
-// maxWindow bounds the memory of the zstd decoder.
-const maxWindow = 8 << 20
+// MaxWindow is the largest window of the zstd stream in bytes, which bounds the memory that it takes.
+const MaxWindow = 8 << 20
 
 // openStored takes the zstd stream of the insertions, n bytes, from the end of the decoder's input. Of a body with
 // something after it no zeros are left out.
-func openStored(c *coder, n uint64) (*zstd.Decoder, error) {
+func openStored(c *coder, n uint64) (*zstd.Reader, error) {
 	if n > uint64(len(c.in)) {
 		return nil, formatError("insertions longer than the patch")
 	}
 	cut := uint64(len(c.in)) - n
 	stream := c.in[cut:]
 	c.in, c.trimmed = c.in[:cut], 0
-	z, err := zstd.NewReader(bytes.NewReader(stream), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(maxWindow))
-	if err != nil {
-		return nil, formatError("the insertions: %v", err)
-	}
-	return z, nil
+	return zstd.NewReader(bytes.NewReader(stream), MaxWindow), nil
 }
 
 // atEnd tells how much more there is to read, at most 1.

@@ -57,4 +57,4 @@ for p in "$root"/pairs/*; do
 	echo "$(basename "$p")	bz2 $bz	bsdiff $bs"
 done
 unset GOFLAGS GOWORK
-cd "$here" && DELTA_CORPUS="$root/pairs" go test -count=1 -timeout 60m -run '^$' -bench Corpus -benchtime 1x .
+cd "$here/../../repo" && DELTA_CORPUS="$root/pairs" go test -count=1 -timeout 60m -run '^$' -bench Corpus -benchtime 1x .

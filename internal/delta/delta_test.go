@@ -9,6 +9,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/choria-io/go-updater/internal/zstd/zstdtest"
 )
 
 func random(seed uint64, n int) []byte {
@@ -40,7 +42,7 @@ func text(n, every int) []byte {
 
 func diffed(t testing.TB, old, fresh []byte) ([]byte, *Stats) {
 	t.Helper()
-	patch, stats, err := Diff(old, fresh, Options{})
+	patch, stats, err := Diff(old, fresh, Options{Compress: func(b []byte) ([]byte, error) { return zstdtest.Frame(b), nil }})
 	if err != nil {
 		t.Fatal(err)
 	}

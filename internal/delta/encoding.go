@@ -1,14 +1,11 @@
 package delta
 
-import (
-	"github.com/klauspost/compress/zstd"
-)
-
 // An encoding makes patches of alignments.
 type encoding struct {
 	old, fresh []byte // fresh is without the generated parts
 	plan       *plan
 	sections   []part // of fresh, for the tally
+	compress   func([]byte) ([]byte, error)
 }
 
 // How many inserted bytes are modelled, which makes them small and slow to decode; more go into a zstd
@@ -37,9 +34,9 @@ func (e *encoding) encode(whole []byte, s []stretch) ([]byte, *Stats, error) {
 	}
 	var stored []byte
 	e.plan.stored = 0
-	if stats.Inserted > e.modelled() {
+	if e.compress != nil && stats.Inserted > e.modelled() {
 		var err error
-		if stored, err = store(rounds, e.fresh); err != nil {
+		if stored, err = e.compress(insertions(rounds, e.fresh)); err != nil {
 			return nil, nil, err
 		}
 		e.plan.stored = uint64(len(stored))
@@ -75,13 +72,8 @@ func (e *encoding) body(rounds []op, newSize uint64, stats *Stats) ([]byte, erro
 	return c.finish(), nil
 }
 
-// store compresses what is inserted.
-func store(rounds []op, fresh []byte) ([]byte, error) {
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderCRC(false),
-		zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(maxWindow))
-	if err != nil {
-		return nil, err
-	}
+// insertions is all that is inserted.
+func insertions(rounds []op, fresh []byte) []byte {
 	all := make([]byte, 0, len(fresh))
 	at := 0
 	for _, o := range rounds {
@@ -89,7 +81,7 @@ func store(rounds []op, fresh []byte) ([]byte, error) {
 		all = append(all, fresh[at:at+o.inserted]...)
 		at += o.inserted
 	}
-	return z.EncodeAll(all, nil), nil
+	return all
 }
 
 // inserted reads what the rounds insert.
