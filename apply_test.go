@@ -12,12 +12,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/choria-io/go-updater/internal/disk"
+	"github.com/choria-io/go-updater/internal/swap"
 	"github.com/choria-io/go-updater/store"
 )
 
@@ -36,7 +38,7 @@ func TestApplyAsInV010(t *testing.T) {
 	r.put("release.json", []byte(`{"binary":"choria.bz2","hash":"`+sum([]byte("testing\n"))+`"}`))
 	opts := r.options(target, Logger(log.New(io.Discard, "", 0)))
 	spec, err := FetchSpec(opts...)
-	if err != nil || spec.BinaryURI.String() != r.URL+"/1.2.3/linux/amd64/choria.bz2" {
+	if err != nil || spec.BinaryURI.String() != r.URL+"/"+testFolder+"choria.bz2" {
 		t.Fatalf("%+v, %v", spec, err)
 	}
 	if err := applyVariable(opts...); err != nil {
@@ -149,16 +151,20 @@ func TestPreflightComesFirst(t *testing.T) {
 	old, new := buildPrograms(t)
 	r := newRepo(t)
 	r.publish(t, new, nil)
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		want  error
 		spoil func(target string)
 	}{
 		"target missing":  {ErrTargetMissing, func(target string) { os.Remove(target) }},
 		"backup a folder": {ErrObstructed, func(target string) { os.MkdirAll(target+".backup/x", 0o700) }},
-		"temp a folder":   {ErrObstructed, func(target string) { os.MkdirAll(filepath.Join(filepath.Dir(target), ".tool.updater-new/x"), 0o700) }},
-		"state a link":    {ErrObstructed, func(target string) { os.Symlink("/tmp", filepath.Join(filepath.Dir(target), ".tool.updater")) }},
+		"temp a folder":   {ErrObstructed, func(target string) { os.MkdirAll(filepath.Join(tempOf(target), "x"), 0o700) }},
+		"state a link":    {ErrObstructed, func(target string) { os.Symlink("/tmp", swap.StateDir(target)) }},
 		"world-writable":  {ErrUnsafeFolder, func(target string) { os.Chmod(filepath.Dir(target), 0o777) }},
-	} {
+	}
+	if runtime.GOOS == "windows" {
+		delete(cases, "world-writable") // a mode says nothing there
+	}
+	for name, c := range cases {
 		target := install(t, old)
 		c.spoil(target)
 		if _, err := ApplyContext(context.Background(), r.options(target)...); !errors.Is(err, c.want) || Hint(err) == "" {
@@ -252,7 +258,7 @@ func TestTampered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.OpenFile(filepath.Join(filepath.Dir(target), ".tool.updater-new"), os.O_WRONLY, 0)
+	f, err := os.OpenFile(tempOf(target), os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +276,7 @@ func TestSignatures(t *testing.T) {
 	sign := func(version, arch string) func(map[string]any) {
 		return func(s map[string]any) {
 			spec := Spec{Sha256Hash: sum(new), Size: int64(len(new))}
-			s["signature"] = base64.StdEncoding.EncodeToString(ed25519.Sign(private, spec.SignedText(version, "linux", arch)))
+			s["signature"] = base64.StdEncoding.EncodeToString(ed25519.Sign(private, spec.SignedText(version, runtime.GOOS, arch)))
 		}
 	}
 	for name, c := range map[string]struct {
@@ -278,12 +284,12 @@ func TestSignatures(t *testing.T) {
 		edit func(map[string]any)
 		want error
 	}{
-		"good":          {public, sign("1.2.3", "amd64"), nil},
+		"good":          {public, sign("1.2.3", runtime.GOARCH), nil},
 		"unsigned":      {public, nil, ErrSignature},
-		"other key":     {other, sign("1.2.3", "amd64"), ErrSignature},
-		"other version": {public, sign("1.2.2", "amd64"), ErrSignature},
-		"other arch":    {public, sign("1.2.3", "arm64"), ErrSignature},
-		"other size":    {public, func(s map[string]any) { sign("1.2.3", "amd64")(s); s["size"] = len(new) + 1 }, ErrSignature},
+		"other key":     {other, sign("1.2.3", runtime.GOARCH), ErrSignature},
+		"other version": {public, sign("1.2.2", runtime.GOARCH), ErrSignature},
+		"other arch":    {public, sign("1.2.3", "mips"), ErrSignature},
+		"other size":    {public, func(s map[string]any) { sign("1.2.3", runtime.GOARCH)(s); s["size"] = len(new) + 1 }, ErrSignature},
 		"malformed":     {public, func(s map[string]any) { s["signature"] = "x" }, ErrSignature},
 	} {
 		r := newRepo(t)

@@ -20,7 +20,6 @@ import (
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/internal/disk/disktest"
 	"github.com/choria-io/go-updater/internal/swap"
-	"github.com/choria-io/go-updater/internal/tuf/tuftest"
 )
 
 var timeZero time.Time
@@ -70,7 +69,7 @@ func (s scenario) prepare(t testing.TB, url string) string {
 // run performs the action on a given disk.
 func (s scenario) run(fsys disk.FS, url, target string) error {
 	opts := []Option{
-		SourceRepo(url), Version("1.2.3"), TargetFile(target), OS(runtime.GOOS), Arch(runtime.GOARCH),
+		SourceRepo(url), Version("1.2.3"), TargetFile(target),
 		AllowContainer(),
 		func(c *Config) error { c.fs, c.renameAway = fsys, s.away; return nil },
 	}
@@ -95,7 +94,7 @@ func (s scenario) run(fsys disk.FS, url, target string) error {
 }
 
 // addChain adds version 1.2.5, the same binary, to which two deltas lead from the old one.
-func addChain(t testing.TB, r *signedRepo, platform string) {
+func addChain(t testing.TB, r *signedRepo) {
 	old, new := buildPrograms(t)
 	d := &deltaRepo{newRepo(t), map[string][]byte{}}
 	d.add(t, "1.2.3", old)
@@ -103,28 +102,16 @@ func addChain(t testing.TB, r *signedRepo, platform string) {
 	d.add(t, "1.2.5", new, "1.2.4")
 	for name, data := range d.files {
 		if !strings.HasPrefix(name, "1.2.3/") {
-			r.files[strings.Replace(name, "linux/amd64", platform, 1)] = data
+			r.files[name] = data
 		}
 	}
 }
 
-// faultRepo serves version 1.2.3 for this platform, signed, and 1.2.5.
+// faultRepo serves version 1.2.3, signed, and 1.2.5.
 func faultRepo(t testing.TB) string {
 	_, new := buildPrograms(t)
 	r := newSignedRepo(t, new)
-	platform := runtime.GOOS + "/" + runtime.GOARCH
-	addChain(t, r, platform)
-	for _, file := range []string{"release.json", "tool.zst"} {
-		r.files["1.2.3/"+platform+"/"+file] = r.file(file)
-	}
-	if role := runtime.GOOS + "-" + runtime.GOARCH; role != "linux-amd64" {
-		r.tuf.Delegate("targets", role, true, "*/"+platform+"/*")
-		r.tuf.Target(role, "1.2.3/"+platform+"/release.json", r.file("release.json"), tuftest.Object{
-			"product": "tool", "version": "1.2.3", "os": runtime.GOOS, "arch": runtime.GOARCH, "length": len(new), "sha256": sum(new),
-		})
-		r.tuf.Publish(role, "targets")
-		r.serve()
-	}
+	addChain(t, r)
 	return r.URL
 }
 

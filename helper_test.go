@@ -147,9 +147,14 @@ func (r *testRepo) count() int {
 	return len(r.requests)
 }
 
-const testFolder = "1.2.3/linux/amd64/"
+// What is published is for the platform that the tests run on, whose programs can be run.
+const (
+	testPlatform = runtime.GOOS + "/" + runtime.GOARCH
+	testFolder   = "1.2.3/" + testPlatform + "/"
+	testRole     = runtime.GOOS + "-" + runtime.GOARCH
+)
 
-// publish adds version 1.2.3 for linux/amd64 with a zstd artifact, changed by edit.
+// publish adds version 1.2.3 with a zstd artifact, changed by edit.
 func (r *testRepo) publish(t testing.TB, binary []byte, edit func(spec map[string]any)) {
 	t.Helper()
 	archive := zstdOf(t, binary)
@@ -178,9 +183,14 @@ func (r *testRepo) put(name string, data []byte) {
 
 func (r *testRepo) options(target string, more ...Option) []Option {
 	return append([]Option{
-		SourceRepo(r.URL), Version("1.2.3"), TargetFile(target), OS("linux"), Arch("amd64"),
+		SourceRepo(r.URL), Version("1.2.3"), TargetFile(target),
 		AllowContainer(), // tests may run in one
 	}, more...)
+}
+
+// tempOf is where the staged file of a target is.
+func tempOf(target string) string {
+	return filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".updater-new")
 }
 
 // install puts a file where a target is.

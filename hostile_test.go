@@ -12,12 +12,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/choria-io/go-updater/internal/managed"
+	"github.com/choria-io/go-updater/internal/swap"
 	"github.com/choria-io/go-updater/store"
 )
 
@@ -256,7 +258,7 @@ func TestForeignTargets(t *testing.T) {
 			system := c.system(t, target)
 			var messages bytes.Buffer
 			opts := []Option{
-				SourceRepo(r.URL), Version("1.2.3"), TargetFile(target), OS("linux"), Arch("amd64"),
+				SourceRepo(r.URL), Version("1.2.3"), TargetFile(target),
 				Logger(log.New(&messages, "", 0)),
 				func(c *Config) error { c.system = system; return nil },
 			}
@@ -327,13 +329,17 @@ func TestStateInTheWay(t *testing.T) {
 	r := newRepo(t)
 	r.publish(t, new, nil)
 	elsewhere := t.TempDir()
-	for name, plant := range map[string]func(path string) error{
+	plants := map[string]func(path string) error{
 		"link":     func(path string) error { return os.Symlink(elsewhere, path) },
 		"file":     func(path string) error { return os.WriteFile(path, []byte("x"), 0o600) },
 		"writable": func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, 0o777)) },
-	} {
+	}
+	if runtime.GOOS == "windows" {
+		delete(plants, "writable") // a mode says nothing there
+	}
+	for name, plant := range plants {
 		target := install(t, old)
-		if err := plant(filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".updater")); err != nil {
+		if err := plant(swap.StateDir(target)); err != nil {
 			t.Fatal(err)
 		}
 		_, err := ApplyContext(context.Background(), r.options(target)...)
@@ -364,7 +370,10 @@ func TestStagedFileExchanged(t *testing.T) {
 	if err := os.WriteFile(evil, new, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(evil, filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".updater-new")); err != nil {
+	if err := os.Rename(evil, tempOf(target)); err != nil {
+		if runtime.GOOS == "windows" {
+			return // an open file cannot be replaced there
+		}
 		t.Fatal(err)
 	}
 	if _, err := staged.Apply(context.Background()); !errors.Is(err, ErrTampered) || !bytes.Equal(read(t, target), old) {
@@ -378,7 +387,7 @@ func TestStateOfTheFuture(t *testing.T) {
 	r := newRepo(t)
 	r.publish(t, new, nil)
 	target := install(t, old)
-	folder := filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".updater")
+	folder := swap.StateDir(target)
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -407,7 +416,7 @@ func TestCustomDownloaderWithKey(t *testing.T) {
 	old, new := buildPrograms(t)
 	public, private, _ := ed25519.GenerateKey(nil)
 	signed := &Spec{Sha256Hash: sum(new), Size: int64(len(new))}
-	signed.Signature = base64.StdEncoding.EncodeToString(ed25519.Sign(private, signed.SignedText("1", "linux", "amd64")))
+	signed.Signature = base64.StdEncoding.EncodeToString(ed25519.Sign(private, signed.SignedText("1", runtime.GOOS, runtime.GOARCH)))
 	for name, c := range map[string]struct {
 		d    Downloader
 		want error
@@ -418,7 +427,7 @@ func TestCustomDownloaderWithKey(t *testing.T) {
 			ErrHash},
 	} {
 		target := install(t, old)
-		err := Apply(TargetFile(target), SourceRepo("nowhere"), Version("1"), OS("linux"), Arch("amd64"), Logger(log.New(io.Discard, "", 0)),
+		err := Apply(TargetFile(target), SourceRepo("nowhere"), Version("1"), Logger(log.New(io.Discard, "", 0)),
 			PublicKey(public), DownloadMethod(c.d))
 		want := old
 		if c.want == nil {

@@ -29,7 +29,7 @@ func init() { children[updateChild] = runUpdateChild }
 
 func runUpdateChild() {
 	url, target, _ := strings.Cut(os.Getenv(updateChild), "|")
-	opts := []Option{SourceRepo(url), Version("1.2.3"), OS("linux"), Arch("amd64"), AllowContainer(), Attempts(1)}
+	opts := []Option{SourceRepo(url), Version("1.2.3"), AllowContainer(), Attempts(1)}
 	if target != "" {
 		opts = append(opts, TargetFile(target))
 	}

@@ -12,9 +12,10 @@ import (
 	"testing"
 
 	"github.com/choria-io/go-updater/internal/delta"
+	"github.com/choria-io/go-updater/internal/swap"
 )
 
-// deltaRepo serves several versions for linux/amd64, and deltas between them.
+// deltaRepo serves several versions, and deltas between them.
 type deltaRepo struct {
 	*testRepo
 	binaries map[string][]byte
@@ -29,7 +30,7 @@ func (r *deltaRepo) add(t testing.TB, version string, binary []byte, from ...str
 	t.Helper()
 	r.binaries[version] = binary
 	archive := zstdOf(t, binary)
-	folder := version + "/linux/amd64/"
+	folder := version + "/" + testPlatform + "/"
 	var deltas []any
 	for _, base := range from {
 		patch, _, err := delta.Diff(r.binaries[base], binary, delta.Options{})
@@ -54,7 +55,7 @@ func (r *deltaRepo) describe(t testing.TB, version string, spec map[string]any) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.files[version+"/linux/amd64/release.json"] = data
+	r.files[version+"/"+testPlatform+"/release.json"] = data
 }
 
 // fetched lists the artifacts that were asked for.
@@ -157,13 +158,13 @@ func TestDeltaFallsBack(t *testing.T) {
 		r.add(t, "1.2.2", v1)
 		r.add(t, "1.2.3", v2)
 		var spec map[string]any
-		if err := json.Unmarshal(r.files["1.2.3/linux/amd64/release.json"], &spec); err != nil {
+		if err := json.Unmarshal(r.files[testFolder+"release.json"], &spec); err != nil {
 			t.Fatal(err)
 		}
 		spec["deltas"] = []any{map[string]any{"file": "d", "from": sum(v1), "version": "1.2.2", "size": len(c.said), "sha256": sum(c.said)}}
 		r.describe(t, "1.2.3", spec)
 		if c.served != nil {
-			r.files["1.2.3/linux/amd64/d"] = c.served
+			r.files[testFolder+"d"] = c.served
 		}
 		target := install(t, v1)
 		if _, err := ApplyContext(context.Background(), r.options(target, Attempts(1))...); err != nil || !bytes.Equal(read(t, target), v2) {
@@ -197,7 +198,7 @@ func TestUselessDeltas(t *testing.T) {
 		r.add(t, "1.2.2", v1)
 		r.add(t, "1.2.3", v2)
 		var spec map[string]any
-		if err := json.Unmarshal(r.files["1.2.3/linux/amd64/release.json"], &spec); err != nil {
+		if err := json.Unmarshal(r.files[testFolder+"release.json"], &spec); err != nil {
 			t.Fatal(err)
 		}
 		d["file"], d["sha256"] = "d", goodHash
@@ -241,7 +242,7 @@ func TestChainHasToMeet(t *testing.T) {
 	if got := fmt.Sprint(r.fetched()); got != "[tool.zst]" {
 		t.Errorf("fetched %s", got)
 	}
-	if _, err := os.Stat(filepath.Join(filepath.Dir(target), ".tool.updater", "delta-failed")); err == nil {
+	if _, err := os.Stat(filepath.Join(swap.StateDir(target), "delta-failed")); err == nil {
 		t.Error("a delta that was never tried is remembered")
 	}
 }

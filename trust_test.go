@@ -12,11 +12,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/swap"
 	"github.com/choria-io/go-updater/internal/tuf/tuftest"
 	"github.com/choria-io/go-updater/store"
 )
@@ -37,11 +39,11 @@ func newTUF() *tuftest.Repo {
 	return r
 }
 
-// newSignedRepo publishes and signs version 1.2.3 for linux/amd64.
+// newSignedRepo publishes and signs version 1.2.3.
 func newSignedRepo(t testing.TB, binary []byte) *signedRepo {
 	r := &signedRepo{testRepo: newRepo(t), tuf: newTUF()}
 	r.root = r.tuf.Files["1.root.json"]
-	r.tuf.Delegate("targets", "linux-amd64", true, "*/linux/amd64/*")
+	r.tuf.Delegate("targets", testRole, true, "*/"+testPlatform+"/*")
 	r.publish(t, binary, nil)
 	r.sign(binary, nil)
 	return r
@@ -50,14 +52,14 @@ func newSignedRepo(t testing.TB, binary []byte) *signedRepo {
 // sign lists release.json as it is now, with custom fields changed by edit, and serves new metadata.
 func (r *signedRepo) sign(binary []byte, edit func(custom tuftest.Object)) {
 	custom := tuftest.Object{
-		"product": "tool", "version": "1.2.3", "os": "linux", "arch": "amd64",
+		"product": "tool", "version": "1.2.3", "os": runtime.GOOS, "arch": runtime.GOARCH,
 		"length": len(binary), "sha256": sum(binary),
 	}
 	if edit != nil {
 		edit(custom)
 	}
-	r.tuf.Target("linux-amd64", testFolder+"release.json", r.file("release.json"), custom)
-	r.tuf.Publish("linux-amd64", "targets")
+	r.tuf.Target(testRole, testFolder+"release.json", r.file("release.json"), custom)
+	r.tuf.Publish(testRole, "targets")
 	r.serve()
 }
 
@@ -104,8 +106,8 @@ func TestTrustedUpdate(t *testing.T) {
 			t.Error(m)
 		}
 	}
-	for _, name := range []string{"root", "timestamp", "snapshot", "targets", "linux-amd64"} {
-		read(t, filepath.Join(filepath.Dir(target), ".tool.updater", "metadata", name+".json"))
+	for _, name := range []string{"root", "timestamp", "snapshot", "targets", testRole} {
+		read(t, filepath.Join(swap.StateDir(target), "metadata", name+".json"))
 	}
 	r.requests = nil
 	plan, err := Check(context.Background(), r.options(target)...)
@@ -150,8 +152,8 @@ func TestUntrusted(t *testing.T) {
 		"other binary":            {ErrUntrusted, custom(new, "sha256", sum(old)), nil},
 		"other size":              {ErrUntrusted, custom(new, "length", 1), nil},
 		"nothing said about it": {ErrUntrusted, func(r *signedRepo) {
-			r.tuf.Target("linux-amd64", testFolder+"release.json", r.file("release.json"), nil)
-			r.tuf.Publish("linux-amd64", "targets")
+			r.tuf.Target(testRole, testFolder+"release.json", r.file("release.json"), nil)
+			r.tuf.Publish(testRole, "targets")
 			r.serve()
 		}, nil},
 		"artifact without size and hash": {ErrRejected, func(r *signedRepo) {
@@ -159,10 +161,10 @@ func TestUntrusted(t *testing.T) {
 			r.sign(new, nil)
 		}, nil},
 		"signed for another platform": {ErrOtherPlatform, func(r *signedRepo) {
-			arm := bytes.Clone(new)
-			arm[18] = 183 // EM_AARCH64
-			r.publish(t, arm, nil)
-			r.sign(arm, nil)
+			riscv := append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 64)...)
+			riscv[16], riscv[18] = 2, 243 // ET_EXEC, EM_RISCV
+			r.publish(t, riscv, nil)
+			r.sign(riscv, nil)
 		}, nil},
 		"expired": {ErrExpired, func(r *signedRepo) {
 			r.tuf.Signed["timestamp"]["expires"] = tuftest.Time(-1)
@@ -230,7 +232,7 @@ func TestSeenMetadataGuards(t *testing.T) {
 // Without a state folder that can be written, signatures and expiry hold all the same, and it is said.
 func TestTrustWithoutState(t *testing.T) {
 	old, new := buildPrograms(t)
-	for name, spoil := range map[string]func(state string){
+	spoils := map[string]func(state string){
 		"a file in the way": func(state string) { os.WriteFile(filepath.Join(state, "metadata"), nil, 0o600) },
 		"a link in the way": func(state string) { os.Symlink(t.TempDir(), filepath.Join(state, "metadata")) },
 		"others may write it": func(state string) {
@@ -241,10 +243,14 @@ func TestTrustWithoutState(t *testing.T) {
 			os.Mkdir(filepath.Join(state, "metadata"), 0o700)
 			os.Symlink("/dev/null", filepath.Join(state, "metadata", "lock"))
 		},
-	} {
+	}
+	if runtime.GOOS == "windows" {
+		delete(spoils, "others may write it") // a mode says nothing there
+	}
+	for name, spoil := range spoils {
 		r := newSignedRepo(t, new)
 		target := install(t, old)
-		state := filepath.Join(filepath.Dir(target), ".tool.updater")
+		state := swap.StateDir(target)
 		if err := os.Mkdir(state, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -272,9 +278,13 @@ func TestPlantedRoot(t *testing.T) {
 	r.tuf.Signed["root"]["version"] = 8
 	r.tuf.PublishRoot()
 	r.sign(new, nil)
-	for mode, want := range map[os.FileMode]error{0o777: ErrUntrusted, 0o700: nil} {
+	modes := map[os.FileMode]error{0o777: ErrUntrusted, 0o700: nil}
+	if runtime.GOOS == "windows" {
+		delete(modes, 0o777) // a mode says nothing there
+	}
+	for mode, want := range modes {
 		target := install(t, old)
-		folder := filepath.Join(filepath.Dir(target), ".tool.updater", "metadata")
+		folder := filepath.Join(swap.StateDir(target), "metadata")
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -300,7 +310,7 @@ func TestPlantedMetadata(t *testing.T) {
 	for _, name := range []string{"root.json", "root.json.new", "timestamp.json", "clock", "clock.new"} {
 		r := newSignedRepo(t, new)
 		target := install(t, old)
-		folder := filepath.Join(filepath.Dir(target), ".tool.updater", "metadata")
+		folder := filepath.Join(swap.StateDir(target), "metadata")
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			t.Fatal(err)
 		}

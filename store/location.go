@@ -46,8 +46,8 @@ func filePath(location string) (string, error) {
 		return "", cause.Errorf("%s is no file URL of a folder", location)
 	}
 	path := u.Path
-	if runtime.GOOS == "windows" {
-		path = strings.TrimPrefix(path, "/") // file:///C:/repo
+	if runtime.GOOS == "windows" && len(path) > 2 && path[2] == ':' {
+		path = path[1:] // file:///C:/repo
 	}
 	return filepath.FromSlash(path), nil
 }

@@ -9,6 +9,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,8 +27,8 @@ func TestMem(t *testing.T) { storetest.Run(t, func(*testing.T) store.Store { ret
 func TestNew(t *testing.T) {
 	for location, want := range map[string]string{
 		"https://user:secret@example.test/repo?token=secret": "https://example.test/repo",
-		"file:///srv/my%20repo":                              "/srv/my repo",
-		"file://localhost/srv/repo":                          "/srv/repo",
+		"file:///srv/my%20repo":                              filepath.FromSlash("/srv/my repo"),
+		"file://localhost/srv/repo":                          filepath.FromSlash("/srv/repo"),
 		"relative/path":                                      "relative/path",
 	} {
 		r, err := store.New(location, store.HTTPOptions{})
