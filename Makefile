@@ -2,6 +2,7 @@
 # make test         everything that a change must pass
 # make fuzz         the fuzz targets, for FUZZTIME each
 # make size        what importing the client costs, by package; fails above what is promised
+# make test-windows the client's tests as Windows programs, under wine64
 # make bench       the measured comparison, with real programs
 # make bench-delta builds pairs of real programs in CORPUS, outside the tree, and measures their deltas
 
@@ -13,7 +14,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
-.PHONY: bench bench-delta quickstart test vet unit fault staticcheck fuzz tidy size
+.PHONY: bench bench-delta quickstart test vet unit fault staticcheck fuzz tidy size test-windows
 
 quickstart:
 	@sh examples/quickstart/run.sh
@@ -71,6 +72,10 @@ size:
 
 bench:
 	@sh repo/bench/run.sh
+
+# The client's tests as Windows programs, under wine64.
+test-windows:
+	@sh test/windows.sh
 
 bench-delta:
 	@sh internal/delta/bench.sh $(CORPUS)

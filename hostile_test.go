@@ -366,6 +366,7 @@ func TestStagedFileExchanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer staged.Close()
 	evil := filepath.Join(filepath.Dir(target), "evil")
 	if err := os.WriteFile(evil, new, 0o755); err != nil {
 		t.Fatal(err)
