@@ -36,7 +36,7 @@ func NewDir(path string) *Dir { return &Dir{path: path} }
 func (d *Dir) String() string { return d.path }
 
 // Open opens a file. Its version is made of size, modification time and
-// identity, so that a replaced file has another one.
+// identity, so that a replaced file has another one. The body is an [io.Seeker].
 func (d *Dir) Open(ctx context.Context, name string, req Request) (*Object, error) {
 	if err := check(ctx, name); err != nil {
 		return nil, err
@@ -90,6 +90,11 @@ type contextFile struct {
 }
 
 func (f *contextFile) Close() error { return f.file.Close() }
+
+// Seek is for those who serve the folder's files.
+func (f *contextFile) Seek(offset int64, whence int) (int64, error) {
+	return f.file.Seek(offset, whence)
+}
 
 func (f *contextFile) Read(p []byte) (int, error) {
 	if err := f.ctx.Err(); err != nil {

@@ -45,69 +45,22 @@ func verifyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var v verification
-			if v.Releases, err = r.List(c.Context()); err != nil {
-				return err
-			}
-			if v.Unnamed, err = r.Unnamed(c.Context()); err != nil {
-				return err
-			}
-			if v.Baseless, err = r.Baseless(c.Context()); err != nil {
+			v, opts, err := survey(c, r)
+			if err != nil {
 				return err
 			}
 			if len(v.Releases)+len(v.Unnamed) == 0 {
 				return fmt.Errorf("there is no release in %s", folder)
 			}
-			audited, opts, err := audit(c, r)
-			if err != nil {
+			fetch := func(release repo.Release) error { return repo.Verify(c.Context(), folder, release, public, opts...) }
+			if err := v.fetchAll(c, fetch, asJSON); err != nil {
 				return err
 			}
-			v.Trust = audited
-			if v.Channels, err = checkChannels(c, r, audited); err != nil {
+			perr := v.print(c, asJSON)
+			if err := v.damage(); err != nil {
 				return err
 			}
-			bad := 0
-			for i, release := range v.Releases {
-				state := "good"
-				if err := repo.Verify(c.Context(), folder, release, public, opts...); err != nil {
-					if c.Context().Err() != nil {
-						return err
-					}
-					bad++
-					state = err.Error()
-					v.Releases[i].Err = state
-				}
-				if !asJSON {
-					fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", release, state)
-				}
-			}
-			for _, file := range v.Unnamed {
-				fmt.Fprintf(c.ErrOrStderr(), "warning: no release.json names %s\n", file)
-			}
-			for _, file := range v.Baseless {
-				fmt.Fprintf(c.ErrOrStderr(), "warning: no release has the base of %s; update-repo deltas drops it\n", file)
-			}
-			if asJSON {
-				err = printJSON(c.OutOrStdout(), v)
-			}
-			if audited != nil && !asJSON {
-				printAudit(c, audited)
-			}
-			if audited != nil && len(audited.Problems) > 0 {
-				return fmt.Errorf("%w: the signed metadata has %d problems", errDamaged, len(audited.Problems))
-			}
-			for _, p := range v.Channels {
-				if !asJSON {
-					fmt.Fprintf(c.OutOrStdout(), "damaged: %s\n", p)
-				}
-			}
-			if len(v.Channels) > 0 {
-				return fmt.Errorf("%w: channels have %d problems", errDamaged, len(v.Channels))
-			}
-			if bad > 0 {
-				return fmt.Errorf("%w: %d of %d releases", errDamaged, bad, len(v.Releases))
-			}
-			return err
+			return perr
 		},
 	}
 	repoFlag(c, &folder)
@@ -115,6 +68,81 @@ func verifyCommand() *cobra.Command {
 	k.flags(c)
 	c.Flags().StringVar(&key, "public-key", "", "also check signatures with this key, in hex")
 	return c
+}
+
+// survey reads all but the releases' files. The options are for fetching those with each trust root.
+func survey(c *cobra.Command, r *repo.Repo) (v verification, opts []updater.Option, err error) {
+	if v.Releases, err = r.List(c.Context()); err != nil {
+		return v, nil, err
+	}
+	if v.Unnamed, err = r.Unnamed(c.Context()); err != nil {
+		return v, nil, err
+	}
+	if v.Baseless, err = r.Baseless(c.Context()); err != nil {
+		return v, nil, err
+	}
+	if v.Trust, opts, err = audit(c, r); err != nil {
+		return v, nil, err
+	}
+	v.Channels, err = checkChannels(c, r, v.Trust)
+	return v, opts, err
+}
+
+// fetchAll fetches every release and says of each how it is; the error is that of being interrupted.
+func (v *verification) fetchAll(c *cobra.Command, fetch func(repo.Release) error, asJSON bool) error {
+	for i, release := range v.Releases {
+		state := "good"
+		if err := fetch(release); err != nil {
+			if c.Context().Err() != nil {
+				return err
+			}
+			state = err.Error()
+			v.Releases[i].Err = state
+		}
+		if !asJSON {
+			fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", release, state)
+		}
+	}
+	return nil
+}
+
+// print prints all that fetchAll has not.
+func (v *verification) print(c *cobra.Command, asJSON bool) error {
+	for _, file := range v.Unnamed {
+		fmt.Fprintf(c.ErrOrStderr(), "warning: no release.json names %s\n", file)
+	}
+	for _, file := range v.Baseless {
+		fmt.Fprintf(c.ErrOrStderr(), "warning: no release has the base of %s; update-repo deltas drops it\n", file)
+	}
+	if asJSON {
+		return printJSON(c.OutOrStdout(), v)
+	}
+	if v.Trust != nil {
+		printAudit(c, v.Trust)
+	}
+	for _, p := range v.Channels {
+		fmt.Fprintf(c.OutOrStdout(), "damaged: %s\n", p)
+	}
+	return nil
+}
+
+// damage is the error for what is wrong, the metadata first.
+func (v *verification) damage() error {
+	bad := 0
+	for _, release := range v.Releases {
+		if release.Err != "" {
+			bad++
+		}
+	}
+	switch {
+	case v.Trust != nil && len(v.Trust.Problems) > 0:
+		return fmt.Errorf("%w: the signed metadata has %d problems", errDamaged, len(v.Trust.Problems))
+	case len(v.Channels) > 0:
+		return fmt.Errorf("%w: channels have %d problems", errDamaged, len(v.Channels))
+	case bad > 0:
+		return fmt.Errorf("%w: %d of %d releases", errDamaged, bad, len(v.Releases))
+	}
+	return nil
 }
 
 // checkChannels returns what is wrong with channels, and warns of what may be. Where the metadata is not

@@ -14,126 +14,141 @@ import (
 	"github.com/choria-io/go-updater/store"
 )
 
+var ctx = context.Background()
+
 // Run checks all of the contract on empty stores that open returns.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
-	ctx := context.Background()
-	put := func(t *testing.T, s store.Store, name, data string) {
-		t.Helper()
-		if err := s.Put(ctx, name, strings.NewReader(data)); err != nil {
-			t.Fatal(err)
+	for _, part := range []struct {
+		name  string
+		check func(*testing.T, store.Store)
+	}{
+		{"names", names},
+		{"files", files},
+		{"offsets", offsets},
+		{"unless", unless},
+		{"failed put", failedPut},
+		{"canceled", canceled},
+	} {
+		t.Run(part.name, func(t *testing.T) { part.check(t, open(t)) })
+	}
+}
+
+func names(t *testing.T, s store.Store) {
+	for _, name := range []string{"", ".", "..", "/a", "a/", "a//b", "a/../b", "./a", `a\b`, "a\x00b"} {
+		_, err := s.Open(ctx, name, store.Request{})
+		perr, derr := s.Put(ctx, name, strings.NewReader("x")), s.Delete(ctx, name)
+		for _, err := range []error{err, perr, derr} {
+			if !errors.Is(err, store.ErrInvalidName) {
+				t.Errorf("name %q: %v, want ErrInvalidName", name, err)
+			}
 		}
 	}
-	t.Run("names", func(t *testing.T) {
-		s := open(t)
-		for _, name := range []string{"", ".", "..", "/a", "a/", "a//b", "a/../b", "./a", `a\b`, "a\x00b"} {
-			_, err := s.Open(ctx, name, store.Request{})
-			perr, derr := s.Put(ctx, name, strings.NewReader("x")), s.Delete(ctx, name)
-			for _, err := range []error{err, perr, derr} {
-				if !errors.Is(err, store.ErrInvalidName) {
-					t.Errorf("name %q: %v, want ErrInvalidName", name, err)
-				}
-			}
+}
+
+func files(t *testing.T, s store.Store) {
+	if _, err := s.Open(ctx, "a/b", store.Request{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	put(t, s, "a/b", "")
+	put(t, s, "a/b", "one")
+	put(t, s, "a/c", strings.Repeat("x", 1<<20))
+	put(t, s, "ab", "two")
+	if got := read(t, s, "a/b", store.Request{}); got != "one" {
+		t.Errorf("a/b is %q", got)
+	}
+	if _, err := s.Open(ctx, "a", store.Request{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder: %v", err)
+	}
+	list, err := s.List(ctx, "a/")
+	if err != nil || len(list) != 2 || list[0] != (store.Entry{Name: "a/b", Size: 3}) || list[1].Size != 1<<20 {
+		t.Errorf("list %v, %v", list, err)
+	}
+	for range 2 {
+		if err := s.Delete(ctx, "a/b"); err != nil {
+			t.Error(err)
 		}
-	})
-	t.Run("files", func(t *testing.T) {
-		s := open(t)
-		if _, err := s.Open(ctx, "a/b", store.Request{}); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("a missing file: %v", err)
+	}
+	if list, err := s.List(ctx, ""); err != nil || len(list) != 2 || list[0].Name != "a/c" || list[1].Name != "ab" {
+		t.Errorf("list %v, %v", list, err)
+	}
+}
+
+func offsets(t *testing.T, s store.Store) {
+	put(t, s, "f", "0123456789")
+	object, err := s.Open(ctx, "f", store.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	object.Body.Close()
+	if object.Size != 10 || object.Version == "" {
+		t.Errorf("%+v", object)
+	}
+	if got := read(t, s, "f", store.Request{Offset: 4, Version: object.Version}); got != "456789" {
+		t.Errorf("from 4: %q", got)
+	}
+	for _, req := range []store.Request{{Offset: 4}, {Offset: 4, Version: "other"}} {
+		if got := read(t, s, "f", req); got != "0123456789" {
+			t.Errorf("%+v: %q", req, got)
 		}
-		put(t, s, "a/b", "")
-		put(t, s, "a/b", "one")
-		put(t, s, "a/c", strings.Repeat("x", 1<<20))
-		put(t, s, "ab", "two")
-		if got := read(t, s, "a/b", store.Request{}); got != "one" {
-			t.Errorf("a/b is %q", got)
+	}
+}
+
+func unless(t *testing.T, s store.Store) {
+	put(t, s, "f", "one")
+	object, err := s.Open(ctx, "f", store.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	object.Body.Close()
+	if object, err := s.Open(ctx, "f", store.Request{Unless: object.Version}); err == nil {
+		object.Body.Close() // it may not be able to tell
+	} else if !errors.Is(err, store.ErrUnchanged) {
+		t.Errorf("%v, want ErrUnchanged", err)
+	}
+	put(t, s, "f", "another")
+	if got := read(t, s, "f", store.Request{Unless: object.Version}); got != "another" {
+		t.Errorf("after a change: %q", got)
+	}
+}
+
+func failedPut(t *testing.T, s store.Store) {
+	put(t, s, "f", "old")
+	broken := io.MultiReader(strings.NewReader("new"), brokenReader{})
+	if err := s.Put(ctx, "f", broken); !errors.Is(err, errBroken) {
+		t.Errorf("put: %v", err)
+	}
+	if got := read(t, s, "f", store.Request{}); got != "old" {
+		t.Errorf("after a failed put: %q", got)
+	}
+	if list, err := s.List(ctx, ""); err != nil || len(list) != 1 {
+		t.Errorf("list %v, %v", list, err)
+	}
+}
+
+func canceled(t *testing.T, s store.Store) {
+	put(t, s, "f", "x")
+	ctx, cancel := context.WithCancel(ctx)
+	object, err := s.Open(ctx, "f", store.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer object.Body.Close()
+	cancel()
+	_, rerr := io.ReadAll(object.Body)
+	_, oerr := s.Open(ctx, "f", store.Request{})
+	_, lerr := s.List(ctx, "")
+	for _, err := range []error{rerr, oerr, lerr, s.Put(ctx, "g", strings.NewReader("")), s.Delete(ctx, "f")} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%v, want context.Canceled", err)
 		}
-		if _, err := s.Open(ctx, "a", store.Request{}); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("a folder: %v", err)
-		}
-		list, err := s.List(ctx, "a/")
-		if err != nil || len(list) != 2 || list[0] != (store.Entry{Name: "a/b", Size: 3}) || list[1].Size != 1<<20 {
-			t.Errorf("list %v, %v", list, err)
-		}
-		for range 2 {
-			if err := s.Delete(ctx, "a/b"); err != nil {
-				t.Error(err)
-			}
-		}
-		if list, err := s.List(ctx, ""); err != nil || len(list) != 2 || list[0].Name != "a/c" || list[1].Name != "ab" {
-			t.Errorf("list %v, %v", list, err)
-		}
-	})
-	t.Run("offsets", func(t *testing.T) {
-		s := open(t)
-		put(t, s, "f", "0123456789")
-		object, err := s.Open(ctx, "f", store.Request{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		object.Body.Close()
-		if object.Size != 10 || object.Version == "" {
-			t.Errorf("%+v", object)
-		}
-		if got := read(t, s, "f", store.Request{Offset: 4, Version: object.Version}); got != "456789" {
-			t.Errorf("from 4: %q", got)
-		}
-		for _, req := range []store.Request{{Offset: 4}, {Offset: 4, Version: "other"}} {
-			if got := read(t, s, "f", req); got != "0123456789" {
-				t.Errorf("%+v: %q", req, got)
-			}
-		}
-	})
-	t.Run("unless", func(t *testing.T) {
-		s := open(t)
-		put(t, s, "f", "one")
-		object, err := s.Open(ctx, "f", store.Request{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		object.Body.Close()
-		if object, err := s.Open(ctx, "f", store.Request{Unless: object.Version}); err == nil {
-			object.Body.Close() // it may not be able to tell
-		} else if !errors.Is(err, store.ErrUnchanged) {
-			t.Errorf("%v, want ErrUnchanged", err)
-		}
-		put(t, s, "f", "another")
-		if got := read(t, s, "f", store.Request{Unless: object.Version}); got != "another" {
-			t.Errorf("after a change: %q", got)
-		}
-	})
-	t.Run("failed put", func(t *testing.T) {
-		s := open(t)
-		put(t, s, "f", "old")
-		broken := io.MultiReader(strings.NewReader("new"), brokenReader{})
-		if err := s.Put(ctx, "f", broken); !errors.Is(err, errBroken) {
-			t.Errorf("put: %v", err)
-		}
-		if got := read(t, s, "f", store.Request{}); got != "old" {
-			t.Errorf("after a failed put: %q", got)
-		}
-		if list, err := s.List(ctx, ""); err != nil || len(list) != 1 {
-			t.Errorf("list %v, %v", list, err)
-		}
-	})
-	t.Run("canceled", func(t *testing.T) {
-		s := open(t)
-		put(t, s, "f", "x")
-		ctx, cancel := context.WithCancel(ctx)
-		object, err := s.Open(ctx, "f", store.Request{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer object.Body.Close()
-		cancel()
-		_, rerr := io.ReadAll(object.Body)
-		_, oerr := s.Open(ctx, "f", store.Request{})
-		_, lerr := s.List(ctx, "")
-		for _, err := range []error{rerr, oerr, lerr, s.Put(ctx, "g", strings.NewReader("")), s.Delete(ctx, "f")} {
-			if !errors.Is(err, context.Canceled) {
-				t.Errorf("%v, want context.Canceled", err)
-			}
-		}
-	})
+	}
+}
+
+func put(t *testing.T, s store.Store, name, data string) {
+	t.Helper()
+	if err := s.Put(ctx, name, strings.NewReader(data)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func read(t *testing.T, s store.Store, name string, req store.Request) string {
