@@ -370,3 +370,5 @@ func TestUnless(t *testing.T) {
 		server.Close()
 	}
 }
+
+func TestWatch(t *testing.T) { storetest.Watches(t, &store.Mem{}) }

@@ -12,9 +12,11 @@ const module = "github.com/choria-io/go-updater/"
 // A store knows what a named file is, and nothing of what repositories are; only this package knows all stores.
 func TestImportRules(t *testing.T) {
 	rules := map[string][]string{
-		"stores":               {"store", "stores/s3"},
-		"stores/s3":            {"store", "stores/internal/rest"},
-		"stores/internal/rest": {"store"},
+		"stores":                {"store", "stores/nats", "stores/s3"},
+		"stores/s3":             {"store", "stores/internal/rest"},
+		"stores/nats":           {"store", "stores/internal/retry"},
+		"stores/internal/rest":  {"store"},
+		"stores/internal/retry": nil,
 	}
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
 	if err != nil {

@@ -5,6 +5,8 @@ go 1.25.0
 require (
 	github.com/choria-io/go-updater v0.0.0
 	github.com/minio/minio-go/v7 v7.1.0
+	github.com/nats-io/nats.go v1.48.0
+	github.com/nats-io/nuid v1.0.1
 )
 
 require (
@@ -18,6 +20,7 @@ require (
 	github.com/klauspost/crc32 v1.3.0 // indirect
 	github.com/minio/crc64nvme v1.1.1 // indirect
 	github.com/minio/md5-simd v1.1.2 // indirect
+	github.com/nats-io/nkeys v0.4.11 // indirect
 	github.com/philhofer/fwd v1.2.0 // indirect
 	github.com/pmezard/go-difflib v1.0.0 // indirect
 	github.com/rs/xid v1.6.0 // indirect
