@@ -6,6 +6,8 @@
 //	/srv/repo, file:///srv/repo    a folder
 //	https://, http://              a web server, to be read
 //	s3://BUCKET/PREFIX             Amazon S3 and what speaks its protocol
+//	gs://BUCKET/PREFIX             Google Cloud Storage
+//	azblob://CONTAINER/PREFIX      Azure Blob Storage
 //	nats://HOST/BUCKET/PREFIX      an object store of NATS JetStream
 package stores
 
@@ -17,6 +19,8 @@ import (
 	"strings"
 
 	"github.com/choria-io/go-updater/store"
+	"github.com/choria-io/go-updater/stores/azure"
+	"github.com/choria-io/go-updater/stores/gcs"
 	"github.com/choria-io/go-updater/stores/nats"
 	"github.com/choria-io/go-updater/stores/s3"
 )
@@ -36,8 +40,10 @@ type opener func(ctx context.Context, location *url.URL) (store.Store, error)
 // table has a line for each kind of store that is not a folder or a web server, which [store.New] knows.
 func table() map[string]opener {
 	return map[string]opener{
-		"s3":   func(_ context.Context, u *url.URL) (store.Store, error) { return s3.FromURL(u) },
-		"nats": func(ctx context.Context, u *url.URL) (store.Store, error) { return nats.FromURL(ctx, u) },
+		"s3":     func(_ context.Context, u *url.URL) (store.Store, error) { return s3.FromURL(u) },
+		"gs":     func(_ context.Context, u *url.URL) (store.Store, error) { return gcs.FromURL(u) },
+		"azblob": func(_ context.Context, u *url.URL) (store.Store, error) { return azure.FromURL(u) },
+		"nats":   func(ctx context.Context, u *url.URL) (store.Store, error) { return nats.FromURL(ctx, u) },
 	}
 }
 

@@ -121,8 +121,7 @@ func New(bucket, prefix string, o Options) (*Store, error) {
 	}
 	s.Reader, err = rest.NewReader(rest.Dialect{
 		Base: o.base(host, secure, bucket) + "/" + prefix, Transport: transport, Hides: o.ForbiddenIsMissing, Timeouts: o.Timeouts,
-		Condition: func(h http.Header, version string) { h.Set("If-Match", version) },
-		Sign:      sign(creds, o.Region, transport),
+		Sign: sign(creds, o.Region, transport),
 		Explain: func(status *store.StatusError, h http.Header, body []byte) error {
 			return s.explain(parseError(status, h, body), status)
 		},

@@ -27,9 +27,8 @@ type Dialect struct {
 	// Sign adds credentials to a request.
 	Sign func(*http.Request) error
 
-	// Condition makes a request fail with 412 unless the file has a version. It takes the place of If-Range,
-	// which these services do not document.
-	Condition func(h http.Header, version string)
+	// Rewrite, where it is not nil, makes the GET request of a web server one of the service.
+	Rewrite func(*http.Request)
 
 	// Version is that of the file in an answer, quoted as an ETag is; nil takes the ETag.
 	Version func(http.Header) string
@@ -109,9 +108,12 @@ type transport struct{ Dialect }
 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	if version := r.Header.Get("If-Range"); version != "" {
+	if t.Rewrite != nil {
+		t.Rewrite(r)
+	}
+	if version := r.Header.Get("If-Range"); version != "" { // which these services do not document
 		r.Header.Del("If-Range")
-		t.Condition(r.Header, version)
+		r.Header.Set("If-Match", version)
 	}
 	if err := t.Sign(r); err != nil {
 		return nil, err
