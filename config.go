@@ -55,6 +55,7 @@ type Config struct {
 	// where none is set.
 	Downloader Downloader
 
+	reader         store.Reader // is asked instead of SourceRepo
 	mirrors        []string
 	http           store.HTTPOptions
 	events         func(Event)
@@ -190,7 +191,19 @@ func Version(v string) Option {
 // or the path of a folder. See [Mirrors] for more than one.
 func SourceRepo(repo string) Option {
 	return func(c *Config) error {
-		c.SourceRepo = repo
+		c.reader, c.SourceRepo = nil, repo
+		return nil
+	}
+}
+
+// Repository has files read from a store, where the repository is not a web server or folder: a bucket, or a NATS
+// connection that the program has. It takes the place of [SourceRepo]; [Mirrors] are asked after it.
+func Repository(r store.Reader) Option {
+	return func(c *Config) error {
+		if r == nil {
+			return errors.New("the store of the repository is nil")
+		}
+		c.reader, c.SourceRepo = r, r.String()
 		return nil
 	}
 }

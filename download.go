@@ -103,7 +103,11 @@ func (c *Config) fetcher() (*store.Fetcher, error) {
 // readers are the repositories, in the order in which they are asked.
 func (c *Config) readers() ([]store.Reader, error) {
 	var readers []store.Reader
-	for _, location := range append([]string{c.SourceRepo}, c.mirrors...) {
+	locations := append([]string{c.SourceRepo}, c.mirrors...)
+	if c.reader != nil {
+		readers, locations = append(readers, c.reader), c.mirrors
+	}
+	for _, location := range locations {
 		r, err := store.New(location, c.http)
 		if err != nil {
 			return nil, err

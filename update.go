@@ -11,7 +11,6 @@ import (
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/internal/exe"
 	"github.com/choria-io/go-updater/internal/swap"
-	"github.com/choria-io/go-updater/store"
 )
 
 // Staged is a verified binary beside the target. It holds the target's lock
@@ -346,9 +345,9 @@ func readHead(r io.Reader, n int) ([]byte, error) {
 }
 
 func (c *Config) repository() string {
-	r, err := store.New(c.SourceRepo, c.http)
+	readers, err := c.readers()
 	if err != nil {
 		return "the repository"
 	}
-	return r.String()
+	return readers[0].String()
 }

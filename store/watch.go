@@ -28,7 +28,7 @@ func Watch(ctx context.Context, r Reader, name string, interval time.Duration, c
 		if w, ok := r.(Watcher); ok && pushed == nil {
 			pushed, _ = w.Watch(ctx, name) // without it there are the looks
 		}
-		if object, err := r.Open(ctx, name, Request{NoCache: true}); err == nil {
+		if object, err := r.Open(ctx, name, Request{NoCache: true, Unless: version}); err == nil {
 			object.Body.Close()
 			if !known || object.Version != version || version == "" {
 				version, known = object.Version, true

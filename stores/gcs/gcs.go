@@ -126,6 +126,10 @@ func (s *Store) rewrite(r *http.Request) {
 		r.Header.Del("If-Range")
 		query.Set("ifGenerationMatch", strings.Trim(version, `"`))
 	}
+	if version := r.Header.Get("If-None-Match"); version != "" {
+		r.Header.Del("If-None-Match")
+		query.Set("ifGenerationNotMatch", strings.Trim(version, `"`))
+	}
 	r.URL.RawQuery = query.Encode()
 }
 

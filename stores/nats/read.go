@@ -54,6 +54,9 @@ func (s *Store) open(ctx context.Context, name string, req store.Request) (*stor
 		return nil, fmt.Errorf("opening %s in %s: %w", name, s, fs.ErrNotExist)
 	}
 	object := &store.Object{Size: int64(m.Size), Version: m.version()}
+	if req.Unless == object.Version {
+		return nil, fmt.Errorf("opening %s in %s: %w", name, s, store.ErrUnchanged)
+	}
 	if req.Version == object.Version && req.Offset > 0 && req.Offset <= object.Size && (m.Chunks <= 1 || m.Metadata[firstKey] != "") {
 		object.Offset = req.Offset
 	}

@@ -49,12 +49,16 @@ func bucket(t *testing.T, url string, options ...nats.Option) *nats.Conn {
 func natsService(t *testing.T) *service {
 	url := natsServer(t, server.Options{})
 	bucket(t, url)
-	return &service{name: "nats", url: url, many: 2_100, location: func(endpoint string, n int64) string {
+	return &service{name: "nats", url: url, many: 2_100, kills: 15, races: 8, location: func(endpoint string, n int64) string {
 		return fmt.Sprintf("%s/bucket/repo%d", endpoint, n)
 	}}
 }
 
-func TestNATS(t *testing.T) { natsService(t).conform(t) }
+func TestNATS(t *testing.T) {
+	s := natsService(t)
+	s.conform(t)
+	s.endToEnd(t)
+}
 
 // Lines that break lose nothing and write nothing twice.
 func TestNATSCuts(t *testing.T) {

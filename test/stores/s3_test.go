@@ -19,11 +19,15 @@ func fakeS3(t *testing.T) *service {
 	server := httptest.NewServer(gofakes3.New(backend).Server())
 	server.Config.ErrorLog = quiet
 	t.Cleanup(server.Close)
-	return &service{name: "s3", url: server.URL, location: s3Location, many: 2_100, forget: true}
+	return &service{name: "s3", url: server.URL, location: s3Location, many: 2_100, kills: 15, races: 8, forget: true}
 }
 
 func s3Location(endpoint string, n int64) string {
 	return withQuery(fmt.Sprintf("s3://bucket/repo%d", n), "endpoint", endpoint)
 }
 
-func TestS3(t *testing.T) { fakeS3(t).conform(t) }
+func TestS3(t *testing.T) {
+	s := fakeS3(t)
+	s.conform(t)
+	s.endToEnd(t)
+}

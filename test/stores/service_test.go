@@ -24,7 +24,8 @@ type service struct {
 	url      string
 	location func(endpoint string, n int64) string
 
-	many   int  // files that the test of listing writes
+	many, kills, races int // how many files are listed, publishers killed, races run
+
 	forget bool // it forgets Cache-Control, so that only what is sent can be looked at
 }
 
