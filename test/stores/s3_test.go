@@ -30,4 +30,5 @@ func TestS3(t *testing.T) {
 	s := fakeS3(t)
 	s.conform(t)
 	s.endToEnd(t)
+	t.Run("killed children", s.killedChildren)
 }
