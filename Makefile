@@ -3,6 +3,7 @@
 # make fuzz         the fuzz targets, for FUZZTIME each
 # make size        what importing the client costs, by package; fails above what is promised
 # make test-windows the client's tests as Windows programs, under wine64
+# make kills       kills a daemon on 500 hosts at random moments of updates and probations, some ten minutes
 # make bench       the measured comparison, with real programs
 # make bench-delta builds pairs of real programs in CORPUS, outside the tree, and measures their deltas
 
@@ -14,7 +15,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
-.PHONY: bench bench-delta quickstart test vet unit fault staticcheck fuzz tidy size test-windows
+.PHONY: bench bench-delta quickstart test vet unit fault staticcheck fuzz tidy size test-windows kills
 
 quickstart:
 	@sh examples/quickstart/run.sh
@@ -55,6 +56,7 @@ fuzz:
 	go test -run '^$$' -fuzz FuzzParseContentRange -fuzztime $(FUZZTIME) ./store
 	go test -run '^$$' -fuzz FuzzLocation -fuzztime $(FUZZTIME) ./store
 	go test -run '^$$' -fuzz FuzzParseState -fuzztime $(FUZZTIME) ./internal/swap
+	go test -run '^$$' -fuzz FuzzRecord -fuzztime $(FUZZTIME) ./internal/probation
 	go test -run '^$$' -fuzz FuzzCheck -fuzztime $(FUZZTIME) ./internal/exe
 	for f in FuzzApply FuzzPlan FuzzDiff FuzzExecutable FuzzDeflate FuzzInflate; do go test -run '^$$' -fuzz $$f'$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/delta || exit 1; done
 	go test -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/zstd
@@ -69,6 +71,9 @@ staticcheck:
 
 size:
 	@go run ./repo/bench/size
+
+kills:
+	UPDATER_KILLS=500 go test -count=1 -timeout 60m -v -run '^TestFaultKillDaemon$$' . | grep -E '^(fault test|ok|FAIL|[[:space:]]+---)'
 
 bench:
 	@sh repo/bench/run.sh

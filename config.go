@@ -91,6 +91,8 @@ type Config struct {
 	allowHeld bool
 	selfTest  *selfTest
 	watchdog  *watchdogTerms
+	interval  time.Duration // of Run, 0: the default
+	sleep     func(context.Context, time.Duration) error
 
 	reexec   func(path string) error // nil: the system's, as are the next two
 	runsFrom func(path string) bool

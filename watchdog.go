@@ -60,13 +60,25 @@ func (c *Config) startWatchdog(target string) error {
 		Restart: c.watchdog.restart, Args: os.Args[1:],
 	}
 	w.Dir, _ = os.Getwd()
-	p, err := w.start(append(inScope(), swap.Backup(target)))
+	backup := swap.Backup(target)
+	if scope := inScope(); scope != nil {
+		if err = w.startAndWait(append(scope, backup)); err == nil {
+			return nil
+		}
+		c.warn(fmt.Errorf("the watchdog has no scope of its own, and ends with the service: %w", err))
+	}
+	return w.startAndWait([]string{backup})
+}
+
+// startAndWait starts the first of the two processes, which ends at once.
+func (w watch) startAndWait(command []string) error {
+	p, err := w.start(command)
 	if err != nil {
 		return err
 	}
 	state, err := p.Wait()
 	if err == nil && !state.Success() {
-		err = fmt.Errorf("starting the watchdog: %v", state)
+		err = fmt.Errorf("starting the watchdog: %s: %v", command[0], state)
 	}
 	return err
 }
@@ -108,17 +120,15 @@ func inScope() []string {
 	if os.Getenv("INVOCATION_ID") == "" {
 		return nil
 	}
-	for _, path := range callable("systemd-run") {
-		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
-			continue
-		}
-		command := []string{path, "--scope", "--collect", "--quiet"}
-		if os.Geteuid() != 0 {
-			command = append(command, "--user")
-		}
-		return append(command, "--")
+	path, err := find("systemd-run")
+	if err != nil {
+		return nil
 	}
-	return nil
+	command := []string{path, "--scope", "--collect", "--quiet"}
+	if os.Geteuid() != 0 {
+		command = append(command, "--user")
+	}
+	return append(command, "--")
 }
 
 const watchPause = 100 * time.Millisecond

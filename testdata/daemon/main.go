@@ -69,6 +69,9 @@ func options() []updater.Option {
 		updater.CurrentVersion(version), updater.AllowContainer(), updater.Attempts(1), updater.Health(healthy),
 		updater.Probation(number("DAEMON_ATTEMPTS", 2), time.Duration(number("DAEMON_WITHIN_MS", 60000))*time.Millisecond),
 	}
+	if name := os.Getenv("DAEMON_CHANNEL"); name != "" {
+		opts = append(opts, updater.Version(""), updater.UnsignedChannel(name), updater.Every(time.Second))
+	}
 	if os.Getenv("DAEMON_SELFTEST") != "" {
 		opts = append(opts, updater.SelfTest(3*time.Second, nil))
 	}
@@ -101,6 +104,8 @@ func main() {
 		os.Exit(1)
 	case "hang":
 		<-ctx.Done()
+	case "follow":
+		note("ends: %v", updater.Run(ctx, apply, options()...))
 	case "stuck":
 		p, err := os.FindProcess(os.Getpid())
 		if err == nil {
@@ -110,6 +115,15 @@ func main() {
 		note("prove: %v", running.Prove(ctx))
 		<-ctx.Done()
 	}
+}
+
+// apply is what a program does with an update that is staged.
+func apply(ctx context.Context, staged *updater.Staged) error {
+	note("changes to %s", staged.Plan.To)
+	if _, err := staged.Apply(ctx); err != nil {
+		return err
+	}
+	return updater.Restart(options()...)
 }
 
 // work confirms, looks for an update, and goes on until it is stopped.
