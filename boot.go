@@ -55,13 +55,13 @@ func Boot(opts ...Option) *Running {
 }
 
 func (r *Running) boot(opts []Option) error {
-	if job := os.Getenv(watchdogEnv); job != "" {
-		os.Unsetenv(watchdogEnv)
-		os.Exit(watchdog(job))
-	}
 	c, target, err := bootConfig(opts)
 	if err != nil {
 		return err
+	}
+	if job := os.Getenv(watchdogEnv); job != "" {
+		os.Unsetenv(watchdogEnv)
+		os.Exit(c.keepWatchOf(job))
 	}
 	if token := os.Getenv(selfTestEnv); token != "" {
 		os.Exit(c.answer(token))
@@ -114,6 +114,15 @@ func bootConfig(opts []Option) (*Config, string, error) {
 		c.runsFrom = runsFrom
 	}
 	return c, target, err
+}
+
+// keepWatchOf makes this process a watchdog, and returns its exit code.
+func (c *Config) keepWatchOf(job string) int {
+	if c.watchdog == nil {
+		fmt.Fprintln(os.Stderr, "this is to be a watchdog, and Boot was called without the option")
+		return 2
+	}
+	return c.watchdog.keep(job)
 }
 
 // heal finishes what a crash between two renames left.

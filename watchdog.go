@@ -14,7 +14,7 @@ import (
 const watchdogEnv = "UPDATER_WATCHDOG"
 
 // Watchdog has [Restart] leave a watchdog behind: the backup, started in a session of its own, and under systemd in a
-// scope of its own, where systemd-run is there and allows it. [Boot] in it does not return. It sees what
+// scope of its own, where systemd-run is there and allows it. [Boot], which is given the option as well, does not return in it. It sees what
 // the new version cannot tell: a crash before its main, a process that hangs as a whole. It counts the
 // start, brings the backup back when the version has to go, and ends with the probation.
 //
@@ -23,7 +23,7 @@ const watchdogEnv = "UPDATER_WATCHDOG"
 // lines of standard error as evidence. Without, that is left to a supervisor.
 func Watchdog(restart bool) Option {
 	return func(c *Config) error {
-		c.watchdog = &watchdogTerms{restart: restart, start: (*Config).startWatchdog}
+		c.watchdog = &watchdogTerms{restart: restart, start: (*Config).startWatchdog, keep: watchdog}
 		return nil
 	}
 }
@@ -31,6 +31,7 @@ func Watchdog(restart bool) Option {
 type watchdogTerms struct {
 	restart bool
 	start   func(c *Config, target string) error
+	keep    func(job string) int
 }
 
 // watch is what a watchdog is told.
