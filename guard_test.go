@@ -128,6 +128,7 @@ func TestWatchdogStuck(t *testing.T) {
 	h.supervise(nil)
 	h.await("1 works", 1)
 	h.wentBack("hangs")
+
 }
 
 // Under systemd the watchdog is started in a scope of its own, so that it outlives the service's cgroup.

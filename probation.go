@@ -3,11 +3,11 @@ package updater
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/internal/probation"
 	"github.com/choria-io/go-updater/internal/swap"
@@ -49,7 +49,7 @@ func Probation(attempts int, within time.Duration) Option {
 			return nil
 		}
 		if attempts < 1 || within < time.Second {
-			return fmt.Errorf("a probation of %d attempts within %v: at least one attempt and a second are needed", attempts, within)
+			return cause.Errorf("a probation of %d attempts within %v: at least one attempt and a second are needed", attempts, within)
 		}
 		c.terms = &terms{attempts, within}
 		return nil
@@ -107,14 +107,14 @@ func (c *Config) checkHeld(target, version, sum string) error {
 	if version == "" {
 		version = c.Version
 	}
-	return fmt.Errorf("%w: %s on %s: %s", ErrHeld, version, target, reason)
+	return cause.Errorf("%w: %s on %s: %s", ErrHeld, version, target, reason)
 }
 
 // probeState finds out before the download whether the state folder can be written.
 func (c *Config) probeState(target string) error {
 	name := filepath.Join(c.stateFolder(target), "probe")
 	if err := disk.WriteFile(c.fs, name, make([]byte, 4096)); err != nil {
-		return fmt.Errorf("a probation is impossible: %w", err)
+		return cause.Errorf("a probation is impossible: %w", err)
 	}
 	return c.fs.Remove(name)
 }
@@ -187,7 +187,7 @@ func (c *Config) baseline(ctx context.Context) string {
 		return ""
 	}
 	if err := c.health(ctx); err != nil {
-		c.warn(fmt.Errorf("the current version fails its health check: %w", err))
+		c.warn(cause.Errorf("the current version fails its health check: %w", err))
 		return err.Error()
 	}
 	return ""
@@ -200,7 +200,7 @@ func (s *Staged) settleTrial(sum string) {
 		return
 	}
 	if err := c.reconcile(store, sum); err != nil {
-		c.warn(fmt.Errorf("bringing the record of the probation in line: %w", err))
+		c.warn(cause.Errorf("bringing the record of the probation in line: %w", err))
 	}
 }
 
@@ -241,7 +241,7 @@ func (c *Config) remember(store probation.Store, e *probation.Evidence) {
 		store.Bury(e.N, n+1)
 	}
 	if err := store.Remember(*e); err != nil {
-		c.warn(fmt.Errorf("keeping the evidence of a probation: %w", err))
+		c.warn(cause.Errorf("keeping the evidence of a probation: %w", err))
 	}
 }
 

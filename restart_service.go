@@ -3,11 +3,12 @@ package updater
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"runtime"
 	"time"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 // RestartService has the supervisor restart a service, which may be the one that calls: the unit of
@@ -24,7 +25,7 @@ func RestartService(ctx context.Context, name string) error {
 	case "windows":
 		command = []string{"powershell", "-NoProfile", "-NonInteractive", "-Command", "Restart-Service -Force -Name $env:UPDATER_SERVICE"}
 	default:
-		return fmt.Errorf("restarting a service on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+		return cause.Errorf("restarting a service on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 	}
 	path, err := find(command[0])
 	if err != nil {
@@ -37,7 +38,7 @@ func RestartService(ctx context.Context, name string) error {
 		Env: append(os.Environ(), "UPDATER_SERVICE="+name), Sys: ownSession(), Files: []*os.File{nil, nil, os.Stderr},
 	})
 	if err != nil {
-		return fmt.Errorf("restarting service %s: %w", name, err)
+		return cause.Errorf("restarting service %s: %w", name, err)
 	}
 	if runtime.GOOS == "windows" {
 		return p.Release() // it ends after this process does
@@ -47,7 +48,7 @@ func RestartService(ctx context.Context, name string) error {
 		err = errors.New(state.String())
 	}
 	if err != nil {
-		return fmt.Errorf("restarting service %s with systemctl: %w", name, err)
+		return cause.Errorf("restarting service %s with systemctl: %w", name, err)
 	}
 	return nil
 }
@@ -74,11 +75,11 @@ func Notify(state string) error {
 	}
 	conn, err := net.DialTimeout("unixgram", address, 5*time.Second)
 	if err != nil {
-		return fmt.Errorf("telling systemd %q: %w", state, err)
+		return cause.Errorf("telling systemd %q: %w", state, err)
 	}
 	defer conn.Close()
 	if _, err := conn.Write([]byte(state)); err != nil {
-		return fmt.Errorf("telling systemd %q: %w", state, err)
+		return cause.Errorf("telling systemd %q: %w", state, err)
 	}
 	return nil
 }

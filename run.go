@@ -3,11 +3,11 @@ package updater
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/swap"
 )
 
@@ -23,7 +23,7 @@ const (
 func Every(interval time.Duration) Option {
 	return func(c *Config) error {
 		if interval < time.Second {
-			return fmt.Errorf("looking for updates every %v: a second is the least", interval)
+			return cause.Errorf("looking for updates every %v: a second is the least", interval)
 		}
 		c.interval = interval
 		return nil
@@ -64,7 +64,7 @@ func Run(ctx context.Context, ready func(context.Context, *Staged) error, opts .
 			failures = 0
 		default:
 			failures++
-			c.warn(fmt.Errorf("looking for an update: %w", err))
+			c.warn(cause.Errorf("looking for an update: %w", err))
 		}
 		pause = c.next(failures, due, rand.Float64())
 	}
@@ -134,7 +134,7 @@ func (c *Config) lockLoop() (unlock func(), err error) {
 	}
 	ok, err := f.TryLock()
 	if err == nil && !ok {
-		err = fmt.Errorf("%w: %s", ErrLooping, target)
+		err = cause.Errorf("%w: %s", ErrLooping, target)
 	}
 	if err != nil {
 		f.Close()

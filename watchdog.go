@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/swap"
 )
 
@@ -66,7 +67,7 @@ func (c *Config) startWatchdog(target string) error {
 		if err = w.startAndWait(append(scope, backup)); err == nil {
 			return nil
 		}
-		c.warn(fmt.Errorf("the watchdog has no scope of its own, and ends with the service: %w", err))
+		c.warn(cause.Errorf("the watchdog has no scope of its own, and ends with the service: %w", err))
 	}
 	return w.startAndWait([]string{backup})
 }
@@ -79,7 +80,7 @@ func (w watch) startAndWait(command []string) error {
 	}
 	state, err := p.Wait()
 	if err == nil && !state.Success() {
-		err = fmt.Errorf("starting the watchdog: %s: %v", command[0], state)
+		err = cause.Errorf("starting the watchdog: %s: %v", command[0], state)
 	}
 	return err
 }
@@ -100,7 +101,7 @@ func (w watch) start(command []string) (*os.Process, error) {
 		Files: []*os.File{null, os.Stdout, os.Stderr},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("starting the watchdog: %w", err)
+		return nil, cause.Errorf("starting the watchdog: %w", err)
 	}
 	return p, nil
 }
@@ -163,7 +164,7 @@ func watchdog(job string) int {
 // keepWatch looks after the trial until it is over.
 func (c *Config) keepWatch(target string, w watch) error {
 	began := c.clock()
-	for ; ; time.Sleep(watchPause) {
+	for gone := 0; ; time.Sleep(watchPause) {
 		record, err := c.record(target).Read()
 		if err != nil {
 			continue // the disk's trouble passes, or the deadline never comes
@@ -173,9 +174,14 @@ func (c *Config) keepWatch(target string, w watch) error {
 			return nil
 		}
 		waited := c.clock().Up - began.Up
+		running := isRunning(w.Pid)
+		if gone++; running {
+			gone = 0
+		}
 		switch {
-		case isRunning(w.Pid) && waited <= t.Within+time.Second && t.Left(c.clock()) > -time.Second:
-		case isRunning(w.Pid):
+		case gone == 1: // a process that executes another program may seem to have ended for a moment
+		case running && waited <= t.Within+time.Second && t.Left(c.clock()) > -time.Second:
+		case running:
 			return c.giveUpHung(target, w)
 		case w.Restart:
 			return c.nurse(target, w, t.Starts)

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command daemon is what the end-to-end tests of the probation update: a service that
 // embeds the library. Its version and how it behaves are linked in.
 package main
@@ -107,9 +109,8 @@ func main() {
 	case "follow":
 		note("ends: %v", updater.Run(ctx, apply, options()...))
 	case "stuck":
-		p, err := os.FindProcess(os.Getpid())
-		if err == nil {
-			p.Signal(syscall.SIGSTOP)
+		for { // another thread may be stopped first
+			syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		}
 	case "ill":
 		note("prove: %v", running.Prove(ctx))
