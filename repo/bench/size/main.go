@@ -8,6 +8,7 @@ package main
 
 import (
 	"debug/elf"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,9 +19,10 @@ import (
 // What is promised, in bytes. A limit is not raised because code grew: find out below what grew, and
 // take it out, or something else.
 const (
-	trustLimit = 100_000
-	wholeGoal  = 1_000_000
-	wholeLimit = 1_400_000 // above the goal until that is reached, then the goal
+	trustLimit  = 100_000
+	clientLimit = 1_000_000 // of Apply with TrustRoot
+	doorsGoal   = 1_000_000
+	doorsLimit  = 1_300_000 // what is there and a little more, until the goal is reached
 )
 
 func main() {
@@ -47,23 +49,18 @@ func run() error {
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(out, "sections\tfile\t")
 	row(out, untrusting.minus(plain), "the client: Apply")
-	trust, whole := trusting.minus(untrusting), doors.minus(plain)
+	trust, client, all := trusting.minus(untrusting), trusting.minus(plain), doors.minus(plain)
 	row(out, trust, "TrustRoot over it")
-	row(out, whole, "every door of package updater")
+	row(out, client, "the client with TrustRoot")
+	row(out, all, "every door of package updater")
 	out.Flush()
-	if over := whole.sections - wholeGoal; over > 0 {
-		fmt.Printf("every door is %d bytes above the goal of %d\n", over, wholeGoal)
+	if over := all.sections - doorsGoal; over > 0 {
+		fmt.Printf("every door is %d bytes above the goal of %d\n", over, doorsGoal)
 	}
 	if err := b.printPackages(); err != nil {
 		return err
 	}
-	if trust.sections > trustLimit || trust.file > trustLimit {
-		return fmt.Errorf("TrustRoot costs more than %d bytes", trustLimit)
-	}
-	if whole.sections > wholeLimit || whole.file > wholeLimit {
-		return fmt.Errorf("the client costs more than %d bytes", wholeLimit)
-	}
-	return nil
+	return errors.Join(trust.check("TrustRoot", trustLimit), client.check("the client", clientLimit), all.check("every door", doorsLimit))
 }
 
 // cost is of a program, or the difference of two, in bytes.
@@ -71,6 +68,13 @@ type cost struct{ sections, file int64 }
 
 func (c cost) minus(other cost) cost {
 	return cost{c.sections - other.sections, c.file - other.file}
+}
+
+func (c cost) check(what string, limit int64) error {
+	if c.sections > limit || c.file > limit {
+		return fmt.Errorf("%s costs %d bytes, or %d of its file, where at most %d are promised", what, c.sections, c.file, limit)
+	}
+	return nil
 }
 
 func row(out *tabwriter.Writer, c cost, what string) {
