@@ -47,16 +47,15 @@ func (s *Staged) tryDeltas(ctx context.Context, sp *spool) error {
 func (s *Staged) fetchDeltas(ctx context.Context, sp *spool) error {
 	base := s.Plan.Target
 	for i, h := range s.Plan.hops {
-		patch, err := s.fetchPatch(ctx, sp, h)
-		if err != nil {
+		if err := s.fetchPatch(ctx, sp, h); err != nil {
 			return err
 		}
 		if i == len(s.Plan.hops)-1 {
-			return s.lastHop(base, patch, h)
+			return s.withPatch(sp, func(patch []byte) error { return s.lastHop(base, patch, h) })
 		}
 		next := betweenPaths(sp)[i%2]
 		defer s.Plan.c.fs.Remove(next)
-		if err := s.hop(base, next, patch, h); err != nil {
+		if err := s.withPatch(sp, func(patch []byte) error { return s.hop(base, next, patch, h) }); err != nil {
 			return err
 		}
 		base = next
@@ -64,40 +63,41 @@ func (s *Staged) fetchDeltas(ctx context.Context, sp *spool) error {
 	return errors.New("no delta was planned")
 }
 
+// withPatch hands out the delta that is in the spool, mapped: it takes no memory of the program.
+func (s *Staged) withPatch(sp *spool, use func(patch []byte) error) error {
+	patch, unmap, err := sp.mapped()
+	if err != nil {
+		return &store.LocalError{Err: err}
+	}
+	err = use(patch)
+	if uerr := unmap(); err == nil && uerr != nil {
+		err = &store.LocalError{Err: onDisk(uerr)}
+	}
+	return err
+}
+
 // betweenPaths are where the binaries between two hops lie. What a crash leaves there,
 // the next update removes.
 func betweenPaths(sp *spool) [2]string { return [2]string{sp.path + ".0", sp.path + ".1"} }
 
-// fetchPatch downloads a delta and checks it against its release.
-func (s *Staged) fetchPatch(ctx context.Context, sp *spool, h hop) ([]byte, error) {
+// fetchPatch downloads a delta into the spool, and checks it against its release.
+func (s *Staged) fetchPatch(ctx context.Context, sp *spool, h hop) error {
 	c, a := s.Plan.c, Artifact{File: h.delta.File, Encoding: DeltaEncoding, Size: h.delta.Size, SHA256: h.delta.SHA256}
 	folder, err := Folder(h.version, c.OperatingSystem, c.Architecture)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	f, err := c.fetcher()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := sp.expect(a); err != nil {
-		return nil, &store.LocalError{Err: err}
+		return &store.LocalError{Err: err}
 	}
-	var patch []byte
-	err = f.Download(ctx, store.Download{
+	return f.Download(ctx, store.Download{
 		Name: folder + "/" + a.File, Limit: a.Size, Spool: sp, Progress: c.progress(a.File),
-		Accept: func() error {
-			if err := sp.check(a); err != nil {
-				return err
-			}
-			r, err := sp.reader()
-			if err != nil {
-				return err
-			}
-			patch, err = io.ReadAll(r)
-			return err
-		},
+		Accept: func() error { return sp.check(a) },
 	})
-	return patch, err
 }
 
 // lastHop writes to the staged file, which all that fails leaves empty.

@@ -15,7 +15,7 @@ import (
 const (
 	maxHops    = 4        // deltas in one chain
 	maxLookups = 8        // releases asked for, to find a chain
-	maxDelta   = 32 << 20 // bytes of a delta, which is kept in memory
+	maxDelta   = 32 << 20 // bytes of a delta
 )
 
 // hop is one delta of the way from the installed binary to the new one.

@@ -204,6 +204,12 @@ func (s *spool) reader() (io.Reader, error) {
 	}), nil
 }
 
+// mapped is what is there, in memory that belongs to the file. It is to be unmapped before more is written.
+func (s *spool) mapped() (data []byte, unmap func() error, err error) {
+	data, unmap, err = s.file.Map(s.size)
+	return data, unmap, onDisk(err)
+}
+
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

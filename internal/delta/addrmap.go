@@ -10,10 +10,11 @@ type step struct {
 	shift int64
 }
 
-// maxSteps bounds a map's memory to 4 MB.
+// maxSteps bounds a map's memory to 2 MB, and the time to go through it.
 const (
-	stepBits = 18
+	stepBits = 17
 	maxSteps = 1 << stepBits
+	stepSize = 16
 )
 
 func (m addressMap) index(addr uint64) int {
@@ -68,8 +69,11 @@ func (m addressMap) code(c *coder) (addressMap, error) {
 		return nil, limitError("an address map of %d steps", n)
 	}
 	out := m
+	if err := c.room.take(n * stepSize); err != nil {
+		return nil, err
+	}
 	if !c.encoding {
-		out = make(addressMap, 0, min(n, 1<<12))
+		out = make(addressMap, 0, n)
 	}
 	var last step
 	for i := range int(n) {

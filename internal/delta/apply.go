@@ -94,8 +94,7 @@ func (f Files) fits(h header) error {
 // mapped files: they are only read, and a fault while reading is an error. When Apply returns nil,
 // what was written is the new file that was named; on an error, it is worthless.
 //
-// Beyond old and patch it needs 27 MB of memory for a program of 15 MB and 35 MB for one of 58 MB, and
-// no more than 100 MB if the patch is hostile.
+// Beyond old and patch it needs no more than 64 MB of memory, whatever the patch holds.
 //
 // Errors: ErrBase if old is not the file that was named, or the patch is for another, ErrFormat, ErrLimit, and those of w.
 func Apply(w io.Writer, old, patch []byte, files Files) error {

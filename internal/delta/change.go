@@ -97,7 +97,7 @@ func (r *residual) changeFlag(changed int, old, class, next uint32) int {
 		hash2(15, old<<16|r.last&0xffff),
 		hash2(16, class<<16|old<<8|r.last&0xff),
 	}
-	changed = r.c.mixed(m.mixer, changed, contexts[:], 4+int(m.changes&3)<<1+min(int(class), 1))
+	changed = r.c.mixed(m.mixer, changed, contexts[:r.contexts()], 4+int(m.changes&3)<<1+min(int(class), 1))
 	m.changes = m.changes<<1 | uint32(changed)
 	return changed
 }
@@ -116,7 +116,16 @@ func (r *residual) changedByte(v, old, class byte, next uint32) byte {
 		hash2(25, k<<16|o<<8|next),
 		hash2(26, k<<16|uint32(byte(diff))<<8|m.changes&7),
 	}
-	v = r.c.mixedByte(m.mixer, v, contexts[:], 16+int(class)/8)
+	v = r.c.mixedByte(m.mixer, v, contexts[:r.contexts()], 16+int(class)/8)
 	m.diffs[class] = int(v) - int(old)
 	return v
+}
+
+// contexts is how many of a bit's contexts are asked. Where much changes, decoding is to take no longer than
+// unpacking the whole file would, so that there are fewer.
+func (r *residual) contexts() int {
+	if r.stored != nil {
+		return 4
+	}
+	return 6
 }

@@ -20,6 +20,7 @@ type coder struct {
 	cache    byte
 	pending  int64
 	training bool   // bits are known: the models learn, nothing is coded
+	room     room   // for what the plan leads to
 	tally    *tally // encoder: what the bits cost, if asked for
 }
 
@@ -30,11 +31,11 @@ const (
 )
 
 func newEncoder() *coder {
-	return &coder{encoding: true, width: 0xffffffff, pending: 1, trimmed: maxTrimmed}
+	return &coder{encoding: true, width: 0xffffffff, pending: 1, trimmed: maxTrimmed, room: tableRoom}
 }
 
 func newDecoder(body []byte) *coder {
-	c := &coder{width: 0xffffffff, in: body, trimmed: maxTrimmed}
+	c := &coder{width: 0xffffffff, in: body, trimmed: maxTrimmed, room: tableRoom}
 	for range 4 {
 		c.code = c.code<<8 | uint32(c.next())
 	}

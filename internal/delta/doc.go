@@ -61,8 +61,8 @@
 //
 // # Limits
 //
-// A decoder's tables hold at most 100 MB together, and it refuses with ErrLimit what goes beyond its tables' limits
-// (constants beside the code), jumps about in the old file, or models more bytes one by one than any good patch
-// does. Everything that a layout leads to is checked against the file: a false layout gives a false
-// prediction, and that a hash that is not the new file's.
+// Beyond old, patch and what it writes, a decoder holds at most 64 MB: 36 MB of tables, whatever the patch says (room.go), models
+// and blocks of the prediction. It refuses with ErrLimit what goes beyond its tables' limits (constants beside the code),
+// jumps about in the old file, or models more bytes one by one than any good patch does. Everything that a
+// layout leads to is checked against the file: a false layout gives a false prediction, and that a hash that is not the new file's.
 package delta

@@ -18,6 +18,7 @@ type resume struct {
 
 const (
 	restEvery = 1 << 12 // bytes from one noted resting place to the next
+	restSize  = 48      // bytes that one takes, while their list grows
 	// entryLimit is the size of an entry that is understood: what is longer, or malformed, ends its unit.
 	entryLimit = 1 << 13
 )

@@ -9,11 +9,11 @@ type encoding struct {
 }
 
 // How many inserted bytes are modelled, which makes them small and slow to decode; more go into a zstd
-// stream. Deltas for executables are to take no more time than the full file would.
+// stream, and the changes beside them are modelled less. Deltas for executables are to take no more time than unpacking the full file would.
 const (
 	modelledData  = 1 << 20
-	modelledLeast = 1 << 18
-	modelledShare = 16
+	modelledLeast = 1 << 16
+	modelledShare = 64
 )
 
 func (e *encoding) modelled() int64 {

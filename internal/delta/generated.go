@@ -20,9 +20,7 @@ const (
 
 const (
 	maxGenerated = 4
-	// maxHeld bounds what is held back while waiting for what a part is generated from.
-	maxHeld  = 16 << 20
-	pageSize = 4096
+	pageSize     = 4096
 )
 
 func (p *plan) codeGenerated(c *coder, newSize uint64) error {
@@ -44,6 +42,9 @@ func (p *plan) codeGenerated(c *coder, newSize uint64) error {
 		if err := g.check(past, newSize); err != nil {
 			return err
 		}
+		if err := c.room.take(g.holds()); err != nil {
+			return err
+		}
 		past = g.off + g.size
 		if g.kind == generatedFind {
 			past = max(past, g.source())
@@ -59,9 +60,9 @@ func (g *generated) check(past, newSize uint64) error {
 	case generatedFind:
 		bad = bad || g.count == 0 || g.count > maxFuncs || g.from > newSize || 8*g.count+4 > newSize-g.from
 		if g.from < g.off {
-			bad = bad || g.source() > g.off || g.from < past || 8*g.count+g.size > maxHeld
+			bad = bad || g.source() > g.off || g.from < past
 		} else {
-			bad = bad || g.from < g.off+g.size || g.source()-g.off > maxHeld
+			bad = bad || g.from < g.off+g.size
 		}
 	case generatedHashes:
 		bad = bad || g.size%sha256.Size != 0 || g.size/sha256.Size > (g.off+pageSize-1)/pageSize
@@ -70,6 +71,14 @@ func (g *generated) check(past, newSize uint64) error {
 		return formatError("a generated part outside the file")
 	}
 	return nil
+}
+
+// holds is how many bytes are kept for it: functab, or all from the part to where functab ends.
+func (g *generated) holds() uint64 {
+	if g.kind == generatedFind {
+		return max(g.size, g.source()-min(g.source(), g.off)) + 8*g.count + 4
+	}
+	return g.size + sha256.Size
 }
 
 // source returns where functab ends.
@@ -91,7 +100,7 @@ func newOutput(w io.Writer, parts []generated, size uint64) *output {
 	o := &output{w: w, sum: sha256.New(), parts: parts, size: size}
 	for _, g := range parts {
 		if g.kind == generatedHashes {
-			o.pages = &pages{sum: sha256.New(), left: pageSize, want: int(g.size / sha256.Size), limit: g.from}
+			o.pages = &pages{sum: sha256.New(), left: pageSize, limit: g.from, out: make([]byte, 0, g.size+sha256.Size)}
 		}
 	}
 	return o
@@ -199,35 +208,24 @@ func (o *output) hash() [sha256.Size]byte { return [sha256.Size]byte(o.sum.Sum(n
 // findTable makes runtime.findfunctab (cmd/link/internal/ld/pcln.go) of functab: for every 4096
 // bytes of code the first function, and for each 256 of them a byte more.
 func findTable(dst, functab []byte, count int) {
-	const none = 1<<31 - 1
-	first := le32(functab)
-	subs := (uint64(le32(functab[8*count:])-first) + 255) / 256
-	subs = min(subs, uint64(len(dst))*16/20+16)
-	index := make([]uint32, subs)
-	for i := range index {
-		index[i] = none
-	}
+	first, at := le32(functab), uint64(0)
+	bucket := uint32(0) // the first function of the bucket
 	for i := range count {
 		p, q := uint64(le32(functab[8*i:])-first), uint64(le32(functab[8*i+8:])-first)
 		if q < p {
 			return // not in order: not a function table
 		}
-		if q == p || (q-1)/256 >= subs {
-			continue
+		for ; q > p && at <= (q-1)/256; at++ {
+			head := at / 16 * 20
+			if head+4+at%16 >= uint64(len(dst)) {
+				return
+			}
+			if at%16 == 0 {
+				bucket = uint32(i)
+				put32(dst[head:], bucket)
+			}
+			dst[head+4+at%16] = byte(uint32(i) - bucket)
 		}
-		for s := p / 256; s <= (q-1)/256; s++ {
-			index[s] = min(index[s], uint32(i))
-		}
-	}
-	for i := 0; i < len(index); i++ {
-		bucket, sub := i/16*20, i%16
-		if bucket+4+sub >= len(dst) {
-			return
-		}
-		if sub == 0 {
-			put32(dst[bucket:], index[i])
-		}
-		dst[bucket+4+sub] = byte(index[i] - index[i/16*16])
 	}
 }
 
@@ -235,15 +233,14 @@ func findTable(dst, functab []byte, count int) {
 type pages struct {
 	sum   hash.Hash
 	left  int    // to the end of the page
-	want  int    // number of hashes
 	limit uint64 // bytes still to be hashed
-	out   []byte
+	out   []byte // as long as all hashes, and one more
 }
 
 func (p *pages) write(b []byte) {
 	b = b[:min(uint64(len(b)), p.limit)]
 	p.limit -= uint64(len(b))
-	for len(b) > 0 && len(p.out) < p.want*sha256.Size {
+	for len(b) > 0 && len(p.out)+sha256.Size < cap(p.out) {
 		n := min(len(b), p.left)
 		p.sum.Write(b[:n])
 		b = b[n:]
@@ -264,5 +261,5 @@ func (p *pages) hashes(size int) []byte {
 	if len(p.out) < size {
 		p.flush()
 	}
-	return append(p.out, make([]byte, size)...)[:size]
+	return p.out[:size]
 }

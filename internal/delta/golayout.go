@@ -57,7 +57,8 @@ func parseGo(b []byte, inPlace bool) *goFile {
 		return nil
 	}
 	g.addSpaces()
-	if lay.check(g.image.size(), g.image.total()) != nil || g.image.prepare() != nil {
+	free := room(tableRoom)
+	if lay.check(g.image.size(), g.image.total()) != nil || g.image.prepare(&free) != nil {
 		return nil
 	}
 	return g

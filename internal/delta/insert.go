@@ -20,14 +20,14 @@ const (
 	matchLength = 5
 
 	// Before an insertion the models learn from that many bytes on either side of it, so often at most.
-	trainedAround = 32
-	maxTrainings  = 1 << 12
+	trainedAround = 16
+	maxTrainings  = 1 << 10
 
 	unknownByte = 256
 )
 
 func newInsertModel() insertModel {
-	return insertModel{mixer: newMixer(insertBits), index: make([]uint32, 1<<indexBits)}
+	return insertModel{mixer: newMixer(insertBits), index: make([]uint32, 1<<indexBits), history: make([]byte, 0, historySize)}
 }
 
 // train lets the model learn from what is around a place in the prediction.

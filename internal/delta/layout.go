@@ -65,7 +65,7 @@ const (
 
 const (
 	maxZones = 64
-	maxFuncs = 1 << 22
+	maxFuncs = 1 << 20
 	// maxFile is the size of the largest file that has a delta: 32-bit offsets are enough, with room.
 	maxFile = 1 << 31
 )

@@ -4,12 +4,13 @@ package delta
 // they did before (logistic mixing, as in Mahoney's PAQ). Integers only: every machine computes
 // the same.
 type mixer struct {
-	table   []chance
+	table   []line
 	bits    int
-	weights []int32 // maxInputs for each selector
-	slot    [maxInputs]*chance
-	stretch [maxInputs]int32
+	weights [selectors][maxInputs]int32
 }
+
+// A line holds the cells of a context: for a bit one of them, for half a byte a tree.
+type line [16]cell
 
 const (
 	maxInputs   = 8
@@ -17,15 +18,34 @@ const (
 	firstWeight = 1 << 15
 
 	mixRate      = 10
-	mixedLimit   = 30
 	contextSpace = 0x9e3779b1
 )
 
+// A cell is a chance in 16 bits: 12 of probability and 4 of a count. Tables of them fit better into a processor's cache.
+// Its highest bit is kept inverted: an even chance is 0, and memory of contexts that never come is never touched.
+type cell uint16
+
+const evenCell = cell(1 << 15)
+
+// cellRate[n] is 65536/(n+1.5), slower at last.
+var cellRate = [16]int32{43690, 26214, 18724, 14563, 11915, 10082, 8738, 7710, 6898, 6241, 5698, 5242, 4854, 4519, 4096, 3276}
+
+// learn takes a step to the target, 0 or 4095.
+func (c *cell) learn(target int32) {
+	n, p := *c&15, int32((*c^evenCell)>>4)
+	p += (target - p) * cellRate[n] / (1 << 16)
+	*c = (cell(p)<<4 | min(n+1, 15)) ^ evenCell
+}
+
+// newMixer has 1<<bits cells.
+//
 //go:noinline
 func newMixer(bits int) *mixer {
-	m := &mixer{table: newChances(1 << bits), bits: bits, weights: make([]int32, selectors*maxInputs)}
+	m := &mixer{table: make([]line, 1<<(bits-4)), bits: bits}
 	for i := range m.weights {
-		m.weights[i] = firstWeight
+		for j := range m.weights[i] {
+			m.weights[i][j] = firstWeight
+		}
 	}
 	return m
 }
@@ -68,15 +88,13 @@ func hash2(a, b uint32) uint32 {
 // mixed codes a bit that the contexts, which are hashes, foretell. The selector is the context of the
 // weights.
 func (c *coder) mixed(m *mixer, bit int, contexts []uint32, selector int) int {
-	var rows [maxInputs]uint32
+	var cells [maxInputs]*cell
 	for i, h := range contexts {
-		rows[i] = m.slotOf(h)
+		at := m.slotOf(h)
+		cells[i&(maxInputs-1)] = &m.table[at>>4][at&15]
 	}
-	return c.mixedAt(m, bit, rows[:len(contexts)], 0, selector)
+	return c.mix(&m.weights[selector], bit, &cells, len(contexts))
 }
-
-// row returns where the chances of a context begin: 16 of them, a line of the processor's cache.
-func (m *mixer) row(h uint32) uint32 { return m.slotOf(h) &^ 15 }
 
 func (m *mixer) slotOf(h uint32) uint32 { return h * 0x2c1b3c6d >> (32 - m.bits) }
 
@@ -88,34 +106,41 @@ func (c *coder) mixedByte(m *mixer, v byte, contexts []uint32, selector int) byt
 }
 
 func (c *coder) mixedHalf(m *mixer, v int, contexts []uint32, salt, selector int) int {
-	var rows [maxInputs]uint32
+	var lines [maxInputs]*line
 	for i, h := range contexts {
-		rows[i] = m.row(h + uint32(salt)*contextSpace)
+		lines[i&(maxInputs-1)] = &m.table[m.slotOf(h+uint32(salt)*contextSpace)>>4]
 	}
+	w, n := &m.weights[selector], len(contexts)
 	node := 1
 	for i := 3; i >= 0; i-- {
-		node = node<<1 | c.mixedAt(m, v>>i&1, rows[:len(contexts)], uint32(node), selector)
+		var cells [maxInputs]*cell
+		for j := range n {
+			cells[j&(maxInputs-1)] = &lines[j&(maxInputs-1)][node&15]
+		}
+		node = node<<1 | c.mix(w, v>>i&1, &cells, n)
 	}
 	return node & 15
 }
 
-// mixedAt codes a bit, by the chance at a node of each row.
-func (c *coder) mixedAt(m *mixer, bit int, rows []uint32, node uint32, selector int) int {
-	w := m.weights[selector*maxInputs:][:len(rows)]
+// mix codes a bit by n cells, and lets them and their weights learn.
+func (c *coder) mix(w *[maxInputs]int32, bit int, cells *[maxInputs]*cell, n int) int {
+	var inputs [maxInputs]int32
 	dot := int64(0)
-	for i, row := range rows {
-		slot := &m.table[row+node]
-		m.slot[i] = slot
-		m.stretch[i] = int32(stretched[uint32(*slot)>>20])
-		dot += int64(w[i]) * int64(m.stretch[i])
+	for i := range n {
+		i &= maxInputs - 1
+		x := int32(stretched[(*cells[i]^evenCell)>>4])
+		inputs[i] = x
+		dot += int64(w[i]) * int64(x)
 	}
 	x := min(max(dot>>16, -2047), 2047)
 	p := uint32(squashed[x+2048])
 	bit = c.bit(bit, clamp(p))
-	miss := (int32(bit)<<16 - int32(p)) * mixRate
-	for i := range rows {
-		w[i] += (m.stretch[i]*(miss>>8) + 1<<9) >> 10
-		m.slot[i].learn(bit, mixedLimit)
+	miss := (int32(bit)<<16 - int32(p)) * mixRate >> 8
+	target := int32(-bit) & 4095
+	for i := range n {
+		i &= maxInputs - 1
+		w[i] += (inputs[i]*miss + 1<<9) >> 10
+		cells[i].learn(target)
 	}
 	return bit
 }

@@ -20,6 +20,9 @@ const (
 	chunkBlocks  = 8
 	chunkSize    = chunkBlocks * blockLimit
 	cachedChunks = 8
+	markSize     = 8 + 24 // and that of the window's slice
+	// packedRoom is for the cached chunks, and for what unpacks and packs.
+	packedRoom = 6 << 20
 )
 
 // codePacked codes sections. Those of the old file lie within size bytes of it.
@@ -31,6 +34,11 @@ func codePacked(c *coder, p []packed, size uint64, old bool) ([]packed, error) {
 	}
 	if !c.encoding {
 		p = make([]packed, n)
+	}
+	if n > 0 && old {
+		if err := c.room.take(packedRoom); err != nil {
+			return nil, err
+		}
 	}
 	past, all := uint64(0), uint64(0)
 	for i := range p {
@@ -46,6 +54,9 @@ func codePacked(c *coder, p []packed, size uint64, old bool) ([]packed, error) {
 			return nil, limitError("compressed sections too large, or outside the file")
 		}
 		if old {
+			if err := c.room.take((s.n + chunkSize - 1) / chunkSize * (windowSize + markSize)); err != nil {
+				return nil, err
+			}
 			s.codeMarks(c)
 		}
 	}

@@ -84,10 +84,13 @@ func (im *image) code(c *coder) (err error) {
 	if im.moves, err = im.moves.code(c); err != nil {
 		return err
 	}
-	if im.lines.m, err = im.lines.m.code(c); err != nil || c.encoding {
+	if im.lines.m, err = im.lines.m.code(c); err != nil {
 		return err
 	}
-	return im.prepare()
+	if err = c.room.take(uint64(len(im.moves)) * (stepSize + 8)); err != nil || c.encoding { // for the guesser
+		return err
+	}
+	return im.prepare(&c.room)
 }
 
 // codePacked codes the old file's compressed sections.
@@ -122,16 +125,23 @@ func (im *image) codeSegments(c *coder, m *intModel) error {
 }
 
 // prepare is called when layout and moves are known.
-func (im *image) prepare() error {
+func (im *image) prepare(r *room) error {
 	if err := im.checkFuncs(); err != nil {
 		return err
 	}
+	for _, z := range im.lay.zones {
+		if z.kind == zoneInfo || z.kind == zoneLines {
+			if err := r.take(z.size / restEvery * restSize); err != nil {
+				return err
+			}
+		}
+	}
 	im.budget = 64 * int64(im.size())
 	im.side = nil
-	if err := im.findSide(); err != nil {
+	if err := im.findSide(r); err != nil {
 		return err
 	}
-	if err := im.findTables(); err != nil {
+	if err := im.findTables(r); err != nil {
 		return err
 	}
 	im.move(im.moves, im.lines.m)
@@ -168,8 +178,8 @@ type block struct {
 }
 
 const (
-	blockSize    = 1 << 15
-	cachedBlocks = 64
+	blockSize    = 1 << 13
+	cachedBlocks = 256
 )
 
 var noClasses [blockSize]byte

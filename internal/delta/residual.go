@@ -32,7 +32,7 @@ func budget(size uint64) int64 { return 1<<22 + int64(size)/2 }
 
 func newResidual(c *coder, src *source, guess *guesser, budget int64) *residual {
 	return &residual{c: c, budget: budget, src: src, guess: guess, copies: newIntModel(1), inserts: newIntModel(8),
-		seeks: newIntModel(8), change: newChangeModel(), insert: newInsertModel()}
+		seeks: newIntModel(8), change: newChangeModel()}
 }
 
 // decode writes size bytes.
@@ -116,6 +116,9 @@ func (r *residual) copyAll(at, n, done uint64, buf, fresh []byte, write func([]b
 
 // insertAll codes n bytes that take the place of what the prediction has at a place.
 func (r *residual) insertAll(at, n, done uint64, buf, fresh []byte, write func([]byte) error) error {
+	if r.stored == nil && r.insert.mixer == nil {
+		r.insert = newInsertModel()
+	}
 	if n >= 2 {
 		if err := r.train(at); err != nil {
 			return err

@@ -15,8 +15,12 @@ const (
 	sidePC               // pc of a call that was inlined
 )
 
-// maxSide bounds their memory to 16 MB.
-const maxSide = 1 << 21
+// maxSide bounds their memory to 16 MB. Programs have one for 88 bytes; one for 48 are given room.
+const (
+	maxSide  = 1 << 21
+	sideSize = 8
+	perSide  = 48
+)
 
 func (s sideRef) off() uint64   { return uint64(s >> 32) }
 func (s sideRef) function() int { return int(uint32(s) >> 8) }
@@ -87,7 +91,7 @@ func (im *image) findNodes(f funcInfo) {
 }
 
 // full tells that no more references can be noted, or that it took too long.
-func (im *image) full() bool { return len(im.side) > maxSide || im.budget < 0 }
+func (im *image) full() bool { return len(im.side) == cap(im.side) || im.budget < 0 }
 
 // addSide notes the reference at an address, unless it is one to nothing.
 func (im *image) addSide(addr uint64, base uint8) { im.addSideOf(0, addr, base) }
@@ -102,11 +106,20 @@ func (im *image) addSideOf(function int, addr uint64, base uint8) {
 }
 
 // findSide collects what is found by following pointers: inlining trees, stack objects, types.
-func (im *image) findSide() error {
-	im.findFuncdata()
-	im.findTypes()
-	if len(im.side) > maxSide || im.budget < 0 {
-		return limitError("more than %d references, or too many steps to find them", maxSide)
+func (im *image) findSide(r *room) error {
+	n := min(maxSide, im.size()/perSide+1<<16)
+	if err := r.take(n * sideSize); err != nil {
+		return err
+	}
+	im.side = make([]sideRef, 0, n)
+	if err := im.findFuncdata(r); err != nil {
+		return err
+	}
+	if err := im.findTypes(r); err != nil {
+		return err
+	}
+	if im.full() {
+		return limitError("more than %d references, or too many steps to find them", n)
 	}
 	sortWords(im.side)
 	// Overlapping ones cannot both be right; the first stays.
@@ -124,17 +137,19 @@ func (im *image) findSide() error {
 // maxTree bounds the nodes of one function's inlining tree, and its stack objects.
 const maxTree = 1 << 12
 
-func (im *image) findFuncdata() {
-	seen := map[uint64]bool{}
+func (im *image) findFuncdata(r *room) error {
+	if err := r.take(sideSize * im.lay.nfunc); err != nil {
+		return err
+	}
+	objects := make([]sideRef, 0, im.lay.nfunc) // their addresses: many functions share them
 	var runs []run
 	for i := range int(im.lay.nfunc) {
 		f, ok := im.funcInfo(i)
 		if im.budget -= 16; !ok || im.full() {
 			continue
 		}
-		if f.objects != 0 && !seen[f.objects] {
-			seen[f.objects] = true
-			im.findObjects(f.objects)
+		if f.objects != 0 {
+			objects = append(objects, sideRef(f.objects))
 		}
 		if f.tree == 0 || f.inline == 0 {
 			continue
@@ -152,6 +167,13 @@ func (im *image) findFuncdata() {
 			im.addSideOf(i, node+inlineLine, sideLine)
 		}
 	}
+	sortWords(objects)
+	for i, addr := range objects {
+		if i == 0 || addr != objects[i-1] {
+			im.findObjects(uint64(addr))
+		}
+	}
+	return nil
 }
 
 // findObjects reads the count and the records of 16 bytes that follow it.
@@ -166,10 +188,13 @@ func (im *image) findObjects(addr uint64) {
 }
 
 // findTypes follows every reference into the types. Which there are is kept as one bit for 8 bytes.
-func (im *image) findTypes() {
+func (im *image) findTypes(r *room) error {
 	start := im.lay.base[baseTypes]
 	if im.lay.etypes <= start || im.lay.etypes-start > im.size() {
-		return
+		return nil
+	}
+	if err := r.take((im.lay.etypes-start)/64 + 8); err != nil {
+		return err
 	}
 	found := make([]uint64, (im.lay.etypes-start)/512+1)
 	mark := func(t uint64) {
@@ -189,6 +214,7 @@ func (im *image) findTypes() {
 			}
 		}
 	}
+	return nil
 }
 
 // Places in abi.Type (internal/abi/type.go), the sizes of what follows it for each kind, and what

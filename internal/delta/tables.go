@@ -15,11 +15,29 @@ func (t tableRef) function() int { return int(uint32(t) >> 1) }
 func (t tableRef) lines() bool   { return t&1 != 0 }
 
 // maxTableRefs bounds their memory to 16 MB, while they are being collected.
-const maxTableRefs = 1 << 20
+const (
+	maxTableRefs = 1 << 21
+	tableRefSize = 8
+)
 
 // findTables lists the tables in pctab, in order.
-func (im *image) findTables() error {
-	var out []tableRef
+func (im *image) findTables(r *room) error {
+	n := uint64(0)
+	im.eachTable(func(tableRef) { n++ })
+	if n > maxTableRefs {
+		return limitError("more than %d tables", maxTableRefs)
+	}
+	if err := r.take(n * tableRefSize); err != nil {
+		return err
+	}
+	out := make([]tableRef, 0, n)
+	im.eachTable(func(t tableRef) { out = append(out, t) })
+	im.tables = oneEach(out)
+	return nil
+}
+
+// eachTable gives out the tables of all functions.
+func (im *image) eachTable(give func(tableRef)) {
 	for i := range int(im.lay.nfunc) {
 		f, ok := im.funcInfo(i)
 		if !ok {
@@ -33,18 +51,9 @@ func (im *image) findTables() error {
 			if v == f.pcln {
 				t |= 1
 			}
-			out = append(out, t)
-		}
-		if len(out) > 2*maxTableRefs-32 {
-			if out = oneEach(out); len(out) > maxTableRefs {
-				return limitError("more than %d tables", maxTableRefs)
-			}
+			give(t)
 		}
 	}
-	if im.tables = oneEach(out); len(im.tables) > maxTableRefs {
-		return limitError("more than %d tables", maxTableRefs)
-	}
-	return nil
 }
 
 // oneEach keeps the first function of each table.

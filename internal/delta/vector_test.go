@@ -167,7 +167,7 @@ func moved(im *image) *plan {
 func TestScannersAreFrozen(t *testing.T) {
 	_, debug := syntheticDebug()
 	for name, im := range map[string]*image{"amd64": synthetic(archAMD64), "arm64": synthetic(archARM64), "dwarf": debug} {
-		if err := im.prepare(); err != nil {
+		if err := im.prepare(newRoom()); err != nil {
 			t.Fatal(err)
 		}
 		sum, n, kinds := sha256.New(), 0, [nRefs]int{}
@@ -186,7 +186,7 @@ func TestPredictionByParts(t *testing.T) {
 	for _, im := range []*image{synthetic(archAMD64), synthetic(archARM64), debug} {
 		imageSize := int(im.total())
 		p := moved(im)
-		if err := p.image.prepare(); err != nil {
+		if err := p.image.prepare(newRoom()); err != nil {
 			t.Fatal(err)
 		}
 		whole, class := make([]byte, imageSize), make([]byte, imageSize)
@@ -246,7 +246,7 @@ func example(t testing.TB, name string) (old, fresh []byte, p *plan) {
 		return im.old[:0xa000], append(fresh, "inserted, inserted again, and inserted"...), &plan{}
 	}
 	p = moved(im)
-	if err := im.prepare(); err != nil {
+	if err := im.prepare(newRoom()); err != nil {
 		t.Fatal(err)
 	}
 	fresh = make([]byte, im.total())
@@ -260,4 +260,9 @@ func example(t testing.TB, name string) (old, fresh []byte, p *plan) {
 		p.packed = []packed{{off: imageSize, size: uint64(len(stream)), n: 0x4000}}
 	}
 	return old, fresh, p
+}
+
+func newRoom() *room {
+	r := room(tableRoom)
+	return &r
 }
