@@ -6,6 +6,7 @@ cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 go build -o "$work/bench" ./repo/bench
+go build -trimpath -ldflags "-s -w" -o "$work/update" ./repo/bench/update # as users build, and without the publisher
 
 # program MODULE VERSION PACKAGE: copies the module's source, and builds it where its go.mod counts.
 program() {
@@ -18,8 +19,8 @@ program github.com/nats-io/nats-server/v2 v2.10.24 . && mv "$work/.-v2.10.24" "$
 program github.com/nats-io/nats-server/v2 v2.10.25 . && mv "$work/.-v2.10.25" "$work/nats-2.10.25"
 program github.com/caddyserver/caddy/v2 v2.11.8 cmd/caddy
 program github.com/caddyserver/caddy/v2 v2.11.9 cmd/caddy
-"$work/bench" "$work/nats-2.10.24" "$work/nats-2.10.25"
-"$work/bench" "$work/caddy-v2.11.8" "$work/caddy-v2.11.9"
+"$work/bench" "$work/update" "$work/nats-2.10.24" "$work/nats-2.10.25"
+"$work/bench" "$work/update" "$work/caddy-v2.11.8" "$work/caddy-v2.11.9"
 
 echo "import cost:"
 go run ./repo/bench/size
