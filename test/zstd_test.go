@@ -7,6 +7,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 
 	oracle "github.com/klauspost/compress/zstd"
@@ -91,7 +93,7 @@ func TestZstdOracle(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := inputs()
-	all["a program"] = program[:min(len(program), 8<<20)]
+	all["a program"] = program[:min(len(program), 2<<20)]
 	for name, data := range all {
 		for _, level := range []oracle.EncoderLevel{oracle.SpeedFastest, oracle.SpeedDefault, oracle.SpeedBetterCompression, oracle.SpeedBestCompression} {
 			for _, size := range []int{1 << 10, 1 << 16, 1 << 20, window} {
@@ -102,5 +104,55 @@ func TestZstdOracle(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The command of the format's authors, where it is installed, encodes what it has levels for. A few of its
+// frames are in internal/zstd/testdata, and are tested everywhere.
+func TestZstdCommand(t *testing.T) {
+	command, err := exec.LookPath("zstd")
+	if err != nil {
+		t.Log("no zstd command here: only frames that it made earlier are tested")
+		return
+	}
+	path := filepath.Join(t.TempDir(), "data")
+	program, err := os.ReadFile(command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := bytes.Join([][]byte{inputs()["mixed"], program, inputs()["skewed"]}, nil)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	levels := [][]string{{"--fast=3"}, {"--ultra", "-22", "--zstd=wlog=23"}, {"-19", "--zstd=wlog=10"}, {"-5", "--zstd=wlog=15"}, {"-3", "-B100000", "-T2"}}
+	for level := range 19 {
+		levels = append(levels, []string{fmt.Sprint("-", level+1)})
+	}
+	for _, args := range levels {
+		for _, source := range []string{"file", "pipe"} {
+			cmd := exec.Command(command, append(args, "-q", "-c")...)
+			if source == "file" {
+				cmd.Args = append(cmd.Args, path)
+			} else {
+				cmd.Stdin = bytes.NewReader(data)
+			}
+			frames, err := cmd.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(zstd.NewReader(bytes.NewReader(frames), window))
+			if err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%v of a %s: %d bytes of %d, %v", args, source, len(got), len(data), err)
+			}
+		}
+	}
+	cmd := exec.Command(command, "--long=27", "-q", "-c")
+	cmd.Stdin = bytes.NewReader(data)
+	frames, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(zstd.NewReader(bytes.NewReader(frames), window)); !errors.Is(err, zstd.ErrUnsupported) {
+		t.Errorf("--long: %v", err)
 	}
 }
