@@ -1,8 +1,8 @@
 package channel
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -15,15 +15,14 @@ import (
 //  3. on the way to that, the releases that it has to be reached through
 //  4. hold-off, splay and windows say when; going back waits for the splay alone
 func (d *Document) Choose(h Host) Decision {
-	c := &choice{doc: d, host: h}
-	c.say("channel %s, serial %d; this host runs %s on %s/%s", d.Name, d.Serial, known(h.Version), h.OS, h.Arch)
-	decision := c.decide()
-	if decision.Change {
-		decision.Cause = decision.Reason
-		c.schedule(&decision)
+	c := &choice{doc: d, host: &h}
+	c.say("channel "+d.Name, "serial ", strconv.FormatInt(d.Serial, 10), "; this host runs ", known(h.Version), " on ", h.OS, "/", h.Arch)
+	c.decide()
+	if c.Change {
+		c.Cause = c.Reason
+		c.schedule()
 	}
-	decision.Lines = c.lines
-	return decision
+	return c.Decision
 }
 
 func known(version string) string {
@@ -35,64 +34,69 @@ func known(version string) string {
 
 // choice is one decision in the making.
 type choice struct {
-	doc   *Document
-	host  Host
-	lines []string
+	Decision
+	doc  *Document
+	host *Host
 }
 
-func (c *choice) say(format string, args ...any) {
-	c.lines = append(c.lines, fmt.Sprintf(format, args...))
+// say adds a line about a version. Inlined at its many places it would cost each program kilobytes.
+//
+//go:noinline
+func (c *choice) say(version string, text ...string) {
+	c.Lines = append(c.Lines, version+": "+strings.Join(text, ""))
 }
 
-func (c *choice) decide() Decision {
+func (c *choice) decide() {
 	current := c.doc.Find(c.host.Version)
 	if current != nil && current.State == Recalled {
-		return c.goBack(current)
+		c.goBack(current)
+		return
 	}
-	mandatory := c.doc.Floor != "" && c.order(c.host.Version, c.doc.Floor) == older
-	if mandatory {
-		c.say("%s is below the floor %s, which is mandatory", known(c.host.Version), c.doc.Floor)
+	c.Mandatory = c.doc.Floor != "" && c.order(c.host.Version, c.doc.Floor) == older
+	if c.Mandatory {
+		c.say(c.doc.Floor, "it is the floor, which is mandatory, and ", c.host.Version, " is below it")
 	}
-	stay := Decision{Reason: UpToDate, Mandatory: mandatory}
 	for _, r := range c.newestFirst() {
-		if r.Version == c.host.Version {
+		if r == current {
 			break // what follows is older
 		}
-		reason := c.direction(r)
-		if reason == UpToDate {
-			continue
+		if c.try(r) {
+			return
 		}
-		way := r
-		if reason != Unordered {
-			if no := c.refuse(r, reason, mandatory && r.Version == c.doc.Floor); no != "" {
-				reason = no
-			} else if way = c.wayTo(r); way == nil {
-				reason = NeedsStep
-			}
-		}
-		if way == nil || !changes(reason) {
-			if stay.Version == "" {
-				stay.Version, stay.Reason, stay.Due, stay.Note = r.Version, reason, c.startOf(r, reason), r.Note
-			}
-			continue
-		}
-		return c.take(way, r, reason, mandatory)
 	}
-	if stay.Reason == UpToDate {
-		c.say("nothing newer is in the channel")
+	if c.Reason == "" {
+		c.Reason = UpToDate
+		c.say(c.doc.Name, "nothing newer is in the channel")
 	}
-	return stay
+}
+
+// try takes a release if it is for this host; of the others the first gives the reason to stay.
+func (c *choice) try(r *Release) bool {
+	reason := c.direction(r)
+	if reason == UpToDate {
+		return false
+	}
+	if changes(reason) {
+		no := c.refuse(r, reason, c.Mandatory && r.Version == c.doc.Floor)
+		if no == "" {
+			if way := c.wayTo(r); way != nil {
+				c.take(way, r, reason)
+				return true
+			}
+			no = NeedsStep
+		}
+		reason = no
+	}
+	if c.Reason == "" {
+		c.Version, c.Reason, c.Note = r.Version, reason, r.Note
+		if reason == NotYet {
+			c.Due = r.From
+		}
+	}
+	return false
 }
 
 func changes(r Reason) bool { return r == Newer || r == Downgrade }
-
-// startOf is when a release will be offered that is refused for being early.
-func (c *choice) startOf(r *Release, reason Reason) time.Time {
-	if reason == NotYet {
-		return r.From
-	}
-	return time.Time{}
-}
 
 // direction tells where a release lies from the version that runs: Newer, Downgrade, Unordered, or UpToDate
 // for one that is older or the same.
@@ -107,7 +111,7 @@ func (c *choice) direction(r *Release) Reason {
 		return Downgrade
 	case unknown:
 		if !c.host.AllowDowngrade {
-			c.say("%s: nobody can tell whether it is newer than %s", r.Version, known(c.host.Version))
+			c.say(r.Version, "nobody can tell whether it is newer than ", known(c.host.Version))
 			return Unordered
 		}
 		return Downgrade
@@ -115,21 +119,22 @@ func (c *choice) direction(r *Release) Reason {
 	return UpToDate
 }
 
-// take is the decision for a release, which is the way to the one that was chosen.
-func (c *choice) take(way, chosen *Release, reason Reason, mandatory bool) Decision {
+// take decides for a release, which is the way to the one that was chosen.
+func (c *choice) take(way, chosen *Release, reason Reason) {
 	switch {
 	case way != chosen:
 		reason = Step
-		c.say("%s: it has to be reached through %s", chosen.Version, way.Version)
-	case mandatory && reason == Newer && c.order(way.Version, c.doc.Floor) != older:
+		c.say(chosen.Version, "it has to be reached through ", way.Version)
+	case c.Mandatory && reason == Newer && c.order(way.Version, c.doc.Floor) != older:
 		reason = Mandatory
 	}
-	d := Decision{
-		Change: true, Version: way.Version, Platform: c.platform(way), Reason: reason,
-		Mandatory: mandatory, Critical: way.Critical || chosen.Critical, Note: way.Note,
-	}
-	c.say("%s: it is for this host, as %s", way.Version, d.Platform)
-	return d
+	c.Reason, c.Due = reason, time.Time{}
+	c.change(way, way.Note, way.Critical || chosen.Critical)
+	c.say(way.Version, "it is for this host, as ", c.Platform)
+}
+
+func (c *choice) change(r *Release, note string, critical bool) {
+	c.Change, c.Version, c.Platform, c.Note, c.Critical = true, r.Version, c.platform(r), note, critical
 }
 
 // refuse tells why a release is not for this host, "" if it is. The floor, once forced, is for
@@ -152,7 +157,7 @@ func (c *choice) belowFloor(r *Release) bool {
 	if c.doc.RollbackFloor == "" || c.order(r.Version, c.doc.RollbackFloor) != older {
 		return false
 	}
-	c.say("%s: nobody goes back below %s", r.Version, c.doc.RollbackFloor)
+	c.say(r.Version, "nobody goes back below ", c.doc.RollbackFloor)
 	return true
 }
 
@@ -160,13 +165,13 @@ func (c *choice) belowFloor(r *Release) bool {
 func (c *choice) stopped(r *Release) Reason {
 	switch r.State {
 	case Paused:
-		c.say("%s: it is paused", r.Version)
+		c.say(r.Version, "it is paused")
 		return IsPaused
 	case Withdrawn:
-		c.say("%s: it is withdrawn", r.Version)
+		c.say(r.Version, "it is withdrawn")
 		return IsWithdrawn
 	case Recalled:
-		c.say("%s: it is recalled, to %s", r.Version, r.BackTo)
+		c.say(r.Version, "it is recalled, to ", r.BackTo)
 		return IsRecalled
 	}
 	return c.impossible(r)
@@ -176,12 +181,12 @@ func (c *choice) stopped(r *Release) Reason {
 func (c *choice) impossible(r *Release) Reason {
 	if c.host.Held != nil {
 		if why, held := c.host.Held(r.Version); held {
-			c.say("%s: held on this host: %s", r.Version, why)
+			c.say(r.Version, "held on this host: ", why)
 			return HeldHere
 		}
 	}
 	if c.platform(r) == "" {
-		c.say("%s: it is not there for what this host can run, but for %s", r.Version, strings.Join(r.Platforms, ", "))
+		c.say(r.Version, "it is not there for what this host can run, but for ", strings.Join(r.Platforms, ", "))
 		return OtherVariant
 	}
 	return ""
@@ -191,18 +196,18 @@ func (c *choice) notOffered(r *Release) Reason {
 	h := c.host
 	switch {
 	case !r.From.IsZero() && h.Now.Before(r.From):
-		c.say("%s: it is offered from %s on", r.Version, formatTime(r.From))
+		c.say(r.Version, "it is offered from ", formatTime(r.From), " on")
 		return NotYet
 	case !r.Until.IsZero() && !h.Now.Before(r.Until):
-		c.say("%s: it was offered until %s", r.Version, formatTime(r.Until))
+		c.say(r.Version, "it was offered until ", formatTime(r.Until))
 		return Over
 	case len(r.Groups) > 0 && !slices.ContainsFunc(r.Groups, func(g string) bool { return slices.Contains(h.Groups, g) }):
-		c.say("%s: it is offered to the groups %s", r.Version, strings.Join(r.Groups, ", "))
+		c.say(r.Version, "it is offered to the groups ", strings.Join(r.Groups, ", "))
 		return OtherGroup
 	}
 	place := Cohort(h.ID, c.doc.Product, r.Version)
 	if place >= r.Rollout {
-		c.say("%s: it is offered to %s %% of the hosts, this one comes at %s %%", r.Version, FormatPercent(r.Rollout), FormatPercent(place+1))
+		c.say(r.Version, "it is offered to ", FormatPercent(r.Rollout), " % of the hosts, this one comes at ", FormatPercent(place+1), " %")
 		return NotInRollout
 	}
 	return ""
@@ -222,80 +227,74 @@ func (c *choice) wayTo(r *Release) *Release {
 			return way
 		}
 		if c.stopped(through) != "" {
-			c.say("%s: it has to be reached through %s", r.Version, through.Version)
+			c.say(r.Version, "it has to be reached through ", through.Version)
 			return nil
 		}
 		way = through
 	}
-	c.say("%s: the way to it is a circle", r.Version)
+	c.say(r.Version, "the way to it is a circle")
 	return nil
 }
 
 // goBack follows the recall of the version that runs.
-func (c *choice) goBack(current *Release) Decision {
+func (c *choice) goBack(current *Release) {
 	r := current
 	for range c.doc.Releases {
-		c.say("%s: it is recalled, to %s", r.Version, r.BackTo)
+		c.say(r.Version, "it is recalled, to ", r.BackTo)
 		if r = c.doc.Find(r.BackTo); r == nil || r.State != Recalled {
 			break
 		}
 	}
-	stay := func(reason Reason) Decision {
-		return Decision{Reason: reason, Version: current.BackTo, Note: current.Note}
-	}
+	c.Version, c.Note = current.BackTo, current.Note
 	switch {
 	case r == nil || r.State == Recalled:
-		c.say("%s: the way back is a circle", current.Version)
-		return stay(IsRecalled)
+		c.say(current.Version, "the way back is a circle")
+		c.Reason = IsRecalled
 	case r.State == Withdrawn:
-		c.say("%s: it is withdrawn", r.Version)
-		return stay(IsWithdrawn)
+		c.say(r.Version, "it is withdrawn")
+		c.Reason = IsWithdrawn
 	case c.belowFloor(r):
-		return stay(BelowFloor)
+		c.Reason = BelowFloor
+	default:
+		c.Reason = c.impossible(r)
 	}
-	if reason := c.impossible(r); reason != "" {
-		return stay(reason)
+	if c.Reason != "" {
+		return
 	}
-	c.say("%s: this host goes back to it", r.Version)
-	return Decision{Change: true, Version: r.Version, Platform: c.platform(r), Reason: GoBack, Critical: true, Note: current.Note}
+	c.Reason = GoBack
+	c.change(r, current.Note, true)
+	c.say(r.Version, "this host goes back to it")
 }
 
 // schedule says when a change may be made.
-func (c *choice) schedule(d *Decision) {
-	h, r := c.host, c.doc.Find(d.Version)
-	start := r.Since
-	if r.From.After(start) {
-		start = r.From
-	}
-	splay := Splay(h.ID, c.doc.Product, d.Version, h.Splay)
-	held := start.Add(h.HoldOff)
+func (c *choice) schedule() {
+	h, r := c.host, c.doc.Find(c.Version)
+	ready := later(r.Since, r.From)
+	splay := Splay(h.ID, c.doc.Product, c.Version, h.Splay)
+	windows := h.Windows
 	switch {
-	case d.Reason == GoBack:
-		held = c.doc.Find(h.Version).Since
-	case d.Critical:
-		held, splay = start, 0
+	case c.Reason == GoBack:
+		ready, windows = c.doc.Find(h.Version).Since, nil
+	case c.Critical:
+		splay = 0
+	default:
+		ready = ready.Add(h.HoldOff)
 	}
-	ready := held.Add(splay)
-	if d.Reason == GoBack {
-		d.Due = later(ready, h.Now)
-	} else {
-		d.Due = Open(h.Windows, later(ready, h.Now))
-	}
-	if !d.Due.After(h.Now) {
+	held := h.Now.Before(ready)
+	ready = ready.Add(splay)
+	if c.Due = Open(windows, later(ready, h.Now)); !c.Due.After(h.Now) {
 		return
 	}
-	d.Change = false
+	c.Change = false
 	switch {
-	case h.Now.Before(held):
-		d.Reason = InHoldOff
-		c.say("%s: it is held off until %s", d.Version, formatTime(held))
+	case held:
+		c.Reason = InHoldOff
 	case h.Now.Before(ready):
-		d.Reason = InSplay
+		c.Reason = InSplay
 	default:
-		d.Reason = OutsideWindow
-		c.say("%s: the update window is closed", d.Version)
+		c.Reason = OutsideWindow
 	}
-	c.say("%s: due at %s", d.Version, formatTime(d.Due))
+	c.say(c.Version, string(c.Reason), ": due at ", formatTime(c.Due))
 }
 
 func later(a, b time.Time) time.Time {

@@ -55,11 +55,13 @@ func (c *choice) newestFirst() []*Release {
 	var list []*Release
 	for i := range c.doc.Releases {
 		r := &c.doc.Releases[i]
-		at := slices.IndexFunc(list, func(other *Release) bool { return c.order(r.Version, other.Version) == newer })
-		if at < 0 {
-			at = len(list)
+		list = append(list, r)
+		at := 0
+		for at < i && c.order(r.Version, list[at].Version) != newer {
+			at++
 		}
-		list = slices.Insert(list, at, r)
+		copy(list[at+1:], list[at:])
+		list[at] = r
 	}
 	return list
 }

@@ -68,37 +68,39 @@ func parseRelease(object map[string]json.RawMessage) (Release, error) {
 // check holds the parts of a document against each other.
 func (d *Document) check() error {
 	seen := map[string]bool{}
-	for _, r := range d.Releases {
-		if seen[r.Version] {
-			return cause.Errorf("%s is listed twice", r.Version)
+	for i := range d.Releases {
+		v := d.Releases[i].Version
+		if seen[v] {
+			return cause.Errorf("%s is listed twice", v)
 		}
-		seen[r.Version] = true
+		seen[v] = true
 	}
 	if d.Floor != "" && !seen[d.Floor] {
 		return cause.Errorf("the floor %s is not listed", d.Floor)
 	}
-	for _, r := range d.Releases {
-		if err := r.check(seen); err != nil {
-			return cause.Errorf("%s: %w", r.Version, err)
+	for i := range d.Releases {
+		r := &d.Releases[i]
+		if wrong := r.check(seen); wrong != "" {
+			return cause.Errorf("%s: %s", r.Version, wrong)
 		}
 	}
 	return nil
 }
 
-func (r *Release) check(listed map[string]bool) error {
+func (r *Release) check(listed map[string]bool) (wrong string) {
 	switch {
 	case r.State != Offered && r.State != Paused && r.State != Withdrawn && r.State != Recalled:
-		return cause.Errorf("there is no state %q", clip(string(r.State)))
+		return "there is no state " + clip(string(r.State))
 	case (r.State == Recalled) != (r.BackTo != ""):
-		return cause.Errorf("the state %q does not go with back_to %q", r.State, r.BackTo)
+		return "state and back_to do not go together"
 	case r.BackTo != "" && !listed[r.BackTo]:
-		return cause.Errorf("it goes back to %s, which is not listed", r.BackTo)
+		return "it goes back to " + r.BackTo + ", which is not listed"
 	case r.Through != "" && !listed[r.Through]:
-		return cause.Errorf("the way to it is through %s, which is not listed", r.Through)
+		return "the way to it is through " + r.Through + ", which is not listed"
 	case r.BackTo == r.Version, r.Through == r.Version:
-		return cause.Errorf("it leads to itself")
+		return "it leads to itself"
 	}
-	return nil
+	return ""
 }
 
 // fields reads the members of an object, and keeps the first error.
@@ -107,6 +109,7 @@ type fields struct {
 	err    error
 }
 
+//go:noinline
 func (f *fields) fail(key string, err error) {
 	if f.err == nil && err != nil {
 		f.err = cause.Errorf("%q: %w", key, err)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -31,26 +32,30 @@ func Level() string { return levelOf(runtime.GOARCH, string(head("/proc/cpuinfo"
 func Libcs() []string { return libcsIn("/") }
 
 func libcsIn(root string) []string {
-	there := func(patterns ...string) bool {
-		for _, p := range patterns {
-			if found, err := filepath.Glob(filepath.Join(root, p)); err == nil && len(found) > 0 {
-				return true
-			}
-		}
-		return false
-	}
 	var list []string
-	if there("lib/ld-musl-*.so.1") {
-		list = append(list, "musl")
-	}
-	if there("lib*/ld-linux*.so.*", "lib*/ld64.so.*", "lib/*/ld-linux*.so.*") {
-		list = append(list, "glibc")
+	for _, loader := range []struct{ libc, prefix string }{{"musl", "ld-musl-"}, {"glibc", "ld-linux"}, {"glibc", "ld64.so"}} {
+		if !slices.Contains(list, loader.libc) && loads(root, loader.prefix) {
+			list = append(list, loader.libc)
+		}
 	}
 	// Where both are there, one is for compatibility. The shell's header names the system's own.
 	if len(list) == 2 && !bytes.Contains(head(filepath.Join(root, "bin/sh"), 8<<10), []byte("/ld-musl-")) {
 		list[0], list[1] = list[1], list[0]
 	}
 	return list
+}
+
+// loads tells whether a folder of loaders has one whose name begins so. Globbing costs each program 8 KB.
+func loads(root, prefix string) bool {
+	for _, folder := range []string{"lib", "lib64", "lib32", "libx32"} {
+		entries, err := os.ReadDir(filepath.Join(root, folder))
+		for _, e := range entries {
+			if err == nil && strings.HasPrefix(e.Name(), prefix) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // head is the start of a file, nothing where it cannot be read.
