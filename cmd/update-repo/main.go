@@ -107,7 +107,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(addCommand(), listCommand(), verifyCommand(), removeCommand(), pruneCommand(), deltasCommand(),
 		diffCommand(), patchCommand(), serveCommand(),
 		channelCommand(), promoteCommand(), rolloutCommand(), pauseCommand(), resumeCommand(), withdrawCommand(), recallCommand(),
-		floorCommand(), noteCommand(),
+		floorCommand(), noteCommand(), simulateCommand(),
 		initCommand(), keyCommand(), rotateCommand(), thresholdCommand(), signCommand(), timestampCommand(), keygenCommand(),
 		applyCommand(), rollbackCommand(), statusCommand(), doctorCommand(), guardCommand(), confirmCommand(), unholdCommand(), manCommand())
 	return root

@@ -205,7 +205,10 @@ func (c *choice) notOffered(r *Release) Reason {
 		c.say(r.Version, "it is offered to the groups ", strings.Join(r.Groups, ", "))
 		return OtherGroup
 	}
-	place := Cohort(h.ID, c.doc.Product, r.Version)
+	place := h.Place - 1
+	if place < 0 {
+		place = Cohort(h.ID, c.doc.Product, r.Version)
+	}
 	if place >= r.Rollout {
 		c.say(r.Version, "it is offered to ", FormatPercent(r.Rollout), " % of the hosts, this one comes at ", FormatPercent(place+1), " %")
 		return NotInRollout

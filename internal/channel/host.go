@@ -10,6 +10,7 @@ type Host struct {
 	Can     Ability
 	Groups  []string
 	ID      string // see HostID
+	Place   int    // in every rollout, from 1 to Everyone; 0: as ID has it
 	Now     time.Time
 
 	// Held tells which versions this host stays away from, and why. Nil means none.
