@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/choria-io/go-updater/internal/cause"
+	"github.com/choria-io/go-updater/internal/channel"
 	"github.com/choria-io/go-updater/internal/exe"
 	"github.com/choria-io/go-updater/internal/strictjson"
 )
@@ -258,13 +259,17 @@ func Folder(version, os, arch string) (string, error) {
 }
 
 // CheckPlatform reads the header of an executable and tells whether it may run
-// on a platform, for those who publish.
+// on a platform, for those who publish. arch may be one with a variant, amd64-v3 for example; headers do not tell those.
 //
 // Errors: ErrNotExecutable, ErrOtherPlatform, one that names the valid values
-// for an unknown os or arch, and r's.
+// for an unknown os, arch or variant, and r's.
 func CheckPlatform(r io.ReaderAt, os, arch string) error {
-	if err := exe.Known(os, arch); err != nil {
+	base, level, libc, ok := channel.Variant(arch)
+	if err := exe.Known(os, base); err != nil {
 		return err
+	}
+	if !ok || level != "" && !channel.HasLevel(base, level) || libc != "" && os != "linux" {
+		return cause.Errorf("unknown variant %q for %s/%s; there are amd64-v2 to v4, arm-v6 and v7, and on linux musl and glibc, or both: amd64-v3-musl", arch, os, base)
 	}
 	head, err := readHead(io.NewSectionReader(r, 0, exe.HeaderSize), exe.HeaderSize)
 	if err != nil {

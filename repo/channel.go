@@ -208,6 +208,7 @@ func (t *transaction) platforms(ctx context.Context, version string) ([]string, 
 		}
 		list = append(list, parts[1]+"/"+parts[2])
 	}
+	slices.Sort(list)
 	return list, nil
 }
 

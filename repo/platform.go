@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/internal/exe"
@@ -43,6 +44,31 @@ func PlatformOf(path string) (goos, goarch string, err error) {
 	}
 	goos, goarch = exe.Guess(head[:n])
 	return goos, goarch, nil
+}
+
+// VariantOf tells what a Go binary for a platform asks of its host beyond the baseline: v2, v3, v4 (GOAMD64), v6, v7 (GOARM), or nothing,
+// which is also what is told of other files.
+func VariantOf(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := buildinfo.Read(f)
+	if err != nil {
+		return "", nil // not Go's
+	}
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "GOAMD64" && s.Value != "v1":
+			return s.Value, nil
+		case s.Key == "GOARM":
+			if n, _, _ := strings.Cut(s.Value, ","); n != "5" {
+				return "v" + n, nil
+			}
+		}
+	}
+	return "", nil
 }
 
 // Check reads the file's header and tells what Add would refuse it for. Force accepts any file

@@ -15,7 +15,7 @@ func addCommand() *cobra.Command {
 	var p platform
 	var a repo.Addition
 	var k keyFlags
-	var folder, keyFile string
+	var folder, keyFile, variant string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "add FILE...",
@@ -23,7 +23,11 @@ func addCommand() *cobra.Command {
 		Long: "Publish binaries. `update-repo FILE...` is short for it.\n\n" +
 			"Where --os or --arch is not given it is read from the file: Go binaries know both,\n" +
 			"others at times. Several files are one release, each for its own platform. Nothing\n" +
-			"is published before all files are understood.",
+			"is published before all files are understood.\n\n" +
+			"Where the architecture is read from the file, so is its variant: what GOAMD64 or GOARM asks of\n" +
+			"the host beyond the baseline. It is published beside the baseline, as amd64-v3 for example;\n" +
+			"programs that follow a channel take the highest that their host can run, all others the\n" +
+			"baseline. --variant says it instead: v3, musl, v3-musl, or none for the baseline.",
 		Example: "  update-repo add choria --version 1.2.3 --os linux --arch amd64 --repo /srv/repo\n" +
 			"  update-repo add build/*/choria --version 1.2.3 --repo /srv/repo",
 		Args: needArgs(1, anyNumber, "the file to publish"),
@@ -32,7 +36,7 @@ func addCommand() *cobra.Command {
 				return err
 			}
 			a.Deltas.Note = noteTo(c)
-			todo, err := additions(files, p, a)
+			todo, err := additions(c, files, p, variant, a)
 			if err != nil {
 				return err
 			}
@@ -68,6 +72,7 @@ func addCommand() *cobra.Command {
 	repoFlag(c, &folder)
 	jsonFlag(c, &asJSON)
 	deltasFlag(c, &a.Deltas)
+	c.Flags().StringVar(&variant, "variant", "", "variant of the architecture, or none (default: what the file says, unless --arch is given)")
 	c.Flags().BoolVar(&a.Force, "force", false, "replace what is there, and accept any file and platform")
 	c.Flags().BoolVar(&a.Uncompressed, "uncompressed", false, "additionally store the file uncompressed")
 	c.Flags().StringVar(&a.Zst, "zst", "", "use this zstd archive of the binary instead of making one")
@@ -85,7 +90,7 @@ func printArtifacts(c *cobra.Command, r *repo.Release) {
 }
 
 // additions gives each file its platform, and refuses the whole call if one has none.
-func additions(files []string, p platform, common repo.Addition) ([]repo.Addition, error) {
+func additions(c *cobra.Command, files []string, p platform, variant string, common repo.Addition) ([]repo.Addition, error) {
 	if p.version == "" {
 		return nil, usageError{errors.New("--version is missing")}
 	}
@@ -98,6 +103,9 @@ func additions(files []string, p platform, common repo.Addition) ([]repo.Additio
 		a := common
 		a.Path, a.Version = file, p.version
 		if err := choosePlatform(&a, p); err != nil {
+			return nil, err
+		}
+		if err := chooseVariant(c, &a, p, variant); err != nil {
 			return nil, err
 		}
 		at := a.OS + "/" + a.Arch
@@ -115,6 +123,23 @@ func additions(files []string, p platform, common repo.Addition) ([]repo.Additio
 		list = append(list, a)
 	}
 	return list, nil
+}
+
+// chooseVariant adds to the architecture what the file asks of its host.
+func chooseVariant(c *cobra.Command, a *repo.Addition, p platform, variant string) error {
+	switch {
+	case variant == "none", variant == "" && p.arch != "":
+		return nil
+	case variant == "":
+		var err error
+		if variant, err = repo.VariantOf(a.Path); err != nil || variant == "" {
+			return err
+		}
+		fmt.Fprintf(c.ErrOrStderr(), "note: %s is built for %s: published as %s/%s-%s, beside the baseline; --variant none publishes it for all hosts\n",
+			a.Path, variant, a.OS, a.Arch, variant)
+	}
+	a.Arch += "-" + variant
+	return nil
 }
 
 func choosePlatform(a *repo.Addition, p platform) error {

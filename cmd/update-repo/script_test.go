@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs main as users do, see testdata/script. Beside testscript's own
 // commands there are `exit CODE COMMAND...`, `flip FILE`, `read VARIABLE FILE` and
 // `busy TARGET REPOSITORY`, and $BIN has programs: 1, 2, amd64, arm64, darwin and program.exe, and amd64-2 and amd64-3, later
-// versions of amd64; dwarf is amd64 with what debuggers need.
+// versions of amd64; dwarf is amd64 with what debuggers need, and amd64-v3 asks for a processor of that level.
 func TestScripts(t *testing.T) {
 	bin := programs(t)
 	testscript.Run(t, testscript.Params{
@@ -58,7 +58,7 @@ func programs(t *testing.T) string {
 		}
 	}
 	for name, platform := range map[string]string{
-		"amd64-2": "linux/amd64", "amd64-3": "linux/amd64", "dwarf": "linux/amd64",
+		"amd64-2": "linux/amd64", "amd64-3": "linux/amd64", "dwarf": "linux/amd64", "amd64-v3": "linux/amd64",
 		"amd64": "linux/amd64", "arm64": "linux/arm64", "program.exe": "windows/amd64", "darwin": "darwin/arm64",
 	} {
 		goos, goarch, _ := strings.Cut(platform, "/")
@@ -70,7 +70,11 @@ func programs(t *testing.T) string {
 			flags = ""
 		}
 		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", flags, "-o", filepath.Join(dir, name), source)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GO111MODULE=off", "GOOS="+goos, "GOARCH="+goarch)
+		level := "v1"
+		if name == "amd64-v3" {
+			level = "v3"
+		}
+		cmd.Env = append(os.Environ(), "GOAMD64="+level, "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GO111MODULE=off", "GOOS="+goos, "GOARCH="+goarch)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("building a program for %s: %v\n%s", platform, err, out)
 		}

@@ -210,6 +210,14 @@ func TestVariants(t *testing.T) {
 			t.Errorf("%s with %v of %v: %q, want %q", c.arch, can, c.list, got, c.want)
 		}
 	}
+	for _, c := range []struct {
+		arch, level string
+		want        bool
+	}{{"amd64", "v2", true}, {"amd64", "v4", true}, {"amd64", "v6", false}, {"amd64", "", false}, {"arm", "v6", true}, {"arm", "v7", true}, {"arm", "v3", false}, {"arm64", "v7", false}} {
+		if HasLevel(c.arch, c.level) != c.want {
+			t.Errorf("%s-%s: %v", c.arch, c.level, !c.want)
+		}
+	}
 	for arch, want := range map[string]string{
 		"amd64": "amd64|||true", "amd64-v3-musl": "amd64|v3|musl|true", "amd64-musl-v3": "amd64|||false", "arm-v6": "arm|v6||true",
 		"amd64-": "amd64|||false", "amd64-v3-v4": "amd64|||false", "amd64-musl-glibc": "amd64|||false", "amd64-x": "amd64|||false",

@@ -31,6 +31,12 @@ func Variant(arch string) (base, level, libc string, ok bool) {
 	return base, level, libc, true
 }
 
+// HasLevel tells whether an architecture has a level beside its baseline.
+func HasLevel(arch, level string) bool {
+	i := index(levels, level)
+	return arch == "amd64" && i > 0 && i <= index(levels, "v4") || arch == "arm" && i > index(levels, "v4")
+}
+
 func index(list []string, s string) int {
 	for i, v := range list {
 		if v == s {

@@ -67,7 +67,10 @@ func Known(goos, goarch string) error {
 
 // platform is the header that an executable for goos and goarch has. Not known are,
 // beside other names, the systems with formats of their own (aix, plan9).
+//
+// A variant of an architecture, which follows a dash, is not in headers.
 func platform(goos, goarch string) (header, bool) {
+	goarch, _, _ = strings.Cut(goarch, "-")
 	if goos == "aix" || goos == "plan9" || Known(goos, goarch) != nil {
 		return header{}, false
 	}
