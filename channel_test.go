@@ -97,7 +97,13 @@ func TestChannelInstalls(t *testing.T) {
 	r.follow(t, encoded(t, offering(func(d *channel.Document) {
 		d.Serial, d.Releases[1].State, d.Releases[1].BackTo = 6, channel.Recalled, "1.0.0"
 	})))
+	r.requests = nil
 	result, err = ApplyContext(context.Background(), r.following(target, CurrentVersion("1.2.3"))...)
+	for _, q := range r.requests {
+		if strings.HasSuffix(q.URL.Path, ".zst") {
+			t.Errorf("%s was fetched, though the backup is it", q.URL.Path)
+		}
+	}
 	if err != nil || !result.Applied || result.Offer.Cause != ReasonGoBack || !bytes.Equal(read(t, target), old) {
 		t.Errorf("recall: %+v, %v", result, err)
 	}

@@ -161,6 +161,9 @@ func (s *Staged) fetch(ctx context.Context) error {
 
 func (s *Staged) fetchNative(ctx context.Context) error {
 	p := s.Plan
+	if done, err := s.fromBackup(); done || err != nil {
+		return err
+	}
 	sp, err := openSpool(p.c.fs, p.c.spoolPath(p.Target), p.spoolKey())
 	if err != nil {
 		return onDisk(err)
