@@ -1,6 +1,7 @@
 # make quickstart   two versions of a small program, published, served, updated, rolled back
 # make test         everything that a change must pass
 # make fuzz         the fuzz targets, for FUZZTIME each
+# make simulate    100,000 hosts over one bad release; draws docs/rollout.svg
 # make size        what importing the client costs, by package; fails above what is promised
 # make test-windows the client's tests as Windows programs, under wine64
 # make kills       kills a daemon on 500 hosts at random moments of updates and probations, some ten minutes
@@ -15,7 +16,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
-.PHONY: bench bench-delta quickstart test vet unit fault staticcheck fuzz tidy size test-windows kills
+.PHONY: bench bench-delta quickstart test vet unit fault staticcheck fuzz tidy size test-windows kills simulate
 
 quickstart:
 	@sh examples/quickstart/run.sh
@@ -51,6 +52,7 @@ fault:
 fuzz:
 	go test -run '^$$' -fuzz FuzzParseSpec -fuzztime $(FUZZTIME) .
 	go test -run '^$$' -fuzz FuzzSpoolMeta -fuzztime $(FUZZTIME) .
+	go test -run '^$$' -fuzz FuzzParse$$ -fuzztime $(FUZZTIME) ./internal/channel
 	go test -run '^$$' -fuzz FuzzObject -fuzztime $(FUZZTIME) ./internal/strictjson
 	go test -run '^$$' -fuzz FuzzReader -fuzztime $(FUZZTIME) ./internal/bzip2
 	go test -run '^$$' -fuzz FuzzParseContentRange -fuzztime $(FUZZTIME) ./store
@@ -74,6 +76,9 @@ size:
 
 kills:
 	UPDATER_KILLS=500 go test -count=1 -timeout 60m -v -run '^TestFaultKillDaemon$$' . | grep -E '^(fault test|ok|FAIL|[[:space:]]+---)'
+
+simulate:
+	@go run ./repo/bench/rollout docs/rollout.svg
 
 bench:
 	@sh repo/bench/run.sh

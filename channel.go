@@ -93,7 +93,7 @@ func HoldOff(d time.Duration) Option {
 }
 
 // Splay spreads the machines of a fleet over a time: each waits a part of it, always the same for the same
-// release, so that they neither fetch nor restart at once. Critical releases do not wait; recalls do.
+// release, so that they neither fetch nor restart at once. Critical releases and recalls do not wait.
 func Splay(d time.Duration) Option {
 	return func(c *Config) error {
 		if d < 0 {

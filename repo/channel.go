@@ -15,6 +15,7 @@ import (
 
 	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/internal/channel"
+	"github.com/choria-io/go-updater/store"
 )
 
 // Channel is a named line of releases: which there are, and to whom each is offered.
@@ -137,6 +138,10 @@ func (r *Repo) channel(ctx context.Context, base *signed, name string) (*Channel
 	if err != nil {
 		return nil, err
 	}
+	return parseChannel(base, name, data)
+}
+
+func parseChannel(base *signed, name string, data []byte) (*Channel, error) {
 	d, err := channel.Parse(data)
 	if err == nil && d.Name != name {
 		err = fmt.Errorf("it is channel %s", d.Name)
@@ -229,7 +234,10 @@ func (r *Repo) ChangeChannel(ctx context.Context, name string, by ChannelChange)
 	}
 	defer t.end()
 	e := &channelEdit{ctx: ctx, t: t, now: r.now().Truncate(time.Second)}
-	e.doc, err = r.channel(ctx, t.base, name)
+	was, err := r.channelData(ctx, t.base, name)
+	if err == nil {
+		e.doc, err = parseChannel(t.base, name, was)
+	}
 	if _, promotes := by.(Promotion); promotes && errors.Is(err, ErrNoChannel) {
 		e.doc, err = &Channel{Name: name}, nil
 		if isHash(strings.Split(name, ".")[0]) {
@@ -247,21 +255,21 @@ func (r *Repo) ChangeChannel(ctx context.Context, name string, by ChannelChange)
 	if t.base != nil {
 		e.doc.Product = product(t.base.root())
 	}
-	return &ChangedChannel{e.doc, e.notes}, t.putChannel(ctx, e.doc)
+	return &ChangedChannel{e.doc, e.notes}, t.putChannel(ctx, was, e.doc)
 }
 
-// putChannel writes a document. In a signed repository that is the file with the hash, then the metadata that leads
+// putChannel writes a document, in the place of was. In a signed repository that is the file with the hash, then the metadata that leads
 // to it, which is the point of no return, and then the plain one.
-func (t *transaction) putChannel(ctx context.Context, d *Channel) error {
+func (t *transaction) putChannel(ctx context.Context, was []byte, d *Channel) error {
 	data, err := d.Encode()
 	if err != nil {
 		return err
 	}
 	if t.base == nil {
-		return t.repo.putBytes(ctx, channelName(d.Name), data)
+		return t.repo.swap(ctx, channelName(d.Name), was, data)
 	}
 	f := &metadata.TargetFiles{Length: int64(len(data)), Hashes: sha256Of(data)}
-	if err := t.repo.putBytes(ctx, hashedName(d.Name, f.Hashes["sha256"].String()), data); err != nil {
+	if err := t.repo.create(ctx, hashedName(d.Name, f.Hashes["sha256"].String()), data); err != nil {
 		return err
 	}
 	t.files[channelName(d.Name)] = f
@@ -286,10 +294,17 @@ func (r *Repo) settleChannel(ctx context.Context, name string, is, was *metadata
 	if err != nil {
 		return err
 	}
-	if plain, err := r.read(ctx, channelName(name), channel.MaxSize); err != nil || string(plain) != string(data) {
-		if err := r.putBytes(ctx, channelName(name), data); err != nil {
-			return err
+	plain, err := r.read(ctx, channelName(name), channel.MaxSize)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if string(plain) != string(data) {
+		if err := r.swap(ctx, channelName(name), plain, data); err != nil && !errors.Is(err, ErrBusy) {
+			return err // who is busy writes a newer one
 		}
+	}
+	if _, ok := r.store.(store.Locker); !ok {
+		return nil // others may be what another publisher is about to sign
 	}
 	entries, err := r.store.List(ctx, channelsFolder)
 	if err != nil {
@@ -350,7 +365,7 @@ func (r *Repo) signChannels(ctx context.Context, productName string, files map[s
 			return err
 		}
 		f := &metadata.TargetFiles{Length: int64(len(data)), Hashes: sha256Of(data)}
-		if err := r.putBytes(ctx, hashedName(name, f.Hashes["sha256"].String()), data); err != nil {
+		if err := r.create(ctx, hashedName(name, f.Hashes["sha256"].String()), data); err != nil {
 			return err
 		}
 		files[channelName(name)] = f

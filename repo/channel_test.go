@@ -228,7 +228,7 @@ func TestRefusedChangesChangeNothing(t *testing.T) {
 		"opaque rollback floor":    Floor{Rollback: "nightly"},
 		"through newer":            Floor{Version: "1", Through: "2"},
 		"through nothing":          Floor{Version: "3", Through: "9"},
-		"a long note":              Note{Version: "1", Text: long()},
+		"a long note":              Note{Version: "1", Text: text(strings.Repeat("x", channel.MaxNote+1))},
 		"drop a step":              Drop{Version: "1"},
 		"until before it is there": Promotion{Version: "2", Until: r.now().Add(time.Hour), From: r.now().Add(2 * time.Hour)},
 	} {
@@ -243,7 +243,52 @@ func TestRefusedChangesChangeNothing(t *testing.T) {
 	}
 }
 
-func long() *string {
-	s := strings.Repeat("x", channel.MaxNote+1)
-	return &s
+func text(s string) *string { return &s }
+
+// Two publishers who change a channel at once, in a store without a lock: none undoes what the other did, one is
+// told to try again, and what the other is about to sign is not removed.
+func TestTwoPublishersOfAChannel(t *testing.T) {
+	for _, signed := range []bool{false, true} {
+		s, k := &store.Mem{}, newKeys(t)
+		open := func(s store.Store) *Repo {
+			if signed {
+				return k.open(s)
+			}
+			return Open(s)
+		}
+		if signed {
+			_, err := k.open(s).Sign(ctx, k.init())
+			must(t, err)
+		}
+		_, err := open(s).Add(ctx, small(t, "1", "one"))
+		must(t, err)
+		changed(t, open(s), Promotion{Version: "1", Rollout: share(1)})
+		busy, done := 0, 0
+		for n := 1; ; n++ {
+			mem := copyMem(t, s)
+			came := false
+			other := func() {
+				came = true
+				changed(t, open(lockless{mem}), Note{Version: "1", Text: text("noted")})
+			}
+			_, err := open(&interrupted{Store: lockless{mem}, at: n, f: other}).ChangeChannel(ctx, "stable", Rollout{Version: "1", Share: 50_00})
+			if !came {
+				break
+			}
+			d, cerr := open(lockless{mem}).Channel(ctx, "stable")
+			must(t, cerr)
+			r := d.Find("1")
+			switch {
+			case err == nil && r.Rollout == 50_00 && r.Note == "noted":
+				done++
+			case errors.Is(err, ErrBusy) && r.Rollout == 1 && r.Note == "noted":
+				busy++
+			default:
+				t.Errorf("signed %t, call %d: %v, %+v", signed, n, err, r)
+			}
+		}
+		if busy == 0 || done == 0 {
+			t.Errorf("signed %t: busy %d times, done %d times", signed, busy, done)
+		}
+	}
 }

@@ -160,7 +160,7 @@ func recallCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "recall VERSION CHANNEL --to VERSION", Short: "Have those who run a release go back to another",
 		Long: "Have those who run a release go back to another, at their next check. Nobody is offered it\n" +
-			"any more. Going back waits for no window and no hold-off.",
+			"any more. Going back waits for no window, no hold-off and no splay.",
 		Example: "  update-repo recall 1.4.0 stable --to 1.3.2 --repo /srv/repo",
 		Args:    needArgs(2, 2, "the version or the channel"),
 		RunE: func(c *cobra.Command, args []string) error {

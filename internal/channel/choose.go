@@ -13,14 +13,16 @@ import (
 //  2. releases newer than it, the newest first: the first that is offered to this host; the floor is offered to
 //     all who are below it
 //  3. on the way to that, the releases that it has to be reached through
-//  4. hold-off, splay and windows say when; going back waits for the splay alone
+//  4. hold-off, splay and windows say when; going back waits for none of them
 func (d *Document) Choose(h Host) Decision {
 	c := &choice{doc: d, host: &h}
 	c.say("channel "+d.Name, "serial ", strconv.FormatInt(d.Serial, 10), "; this host runs ", known(h.Version), " on ", h.OS, "/", h.Arch)
 	c.decide()
 	if c.Change {
-		c.Cause = c.Reason
-		c.schedule()
+		c.Cause, c.Due = c.Reason, h.Now
+		if c.Reason != GoBack {
+			c.schedule()
+		}
 	}
 	return c.Decision
 }
@@ -274,18 +276,14 @@ func (c *choice) schedule() {
 	h, r := c.host, c.doc.Find(c.Version)
 	ready := later(r.Since, r.From)
 	splay := Splay(h.ID, c.doc.Product, c.Version, h.Splay)
-	windows := h.Windows
-	switch {
-	case c.Reason == GoBack:
-		ready, windows = c.doc.Find(h.Version).Since, nil
-	case c.Critical:
+	if c.Critical {
 		splay = 0
-	default:
+	} else {
 		ready = ready.Add(h.HoldOff)
 	}
 	held := h.Now.Before(ready)
 	ready = ready.Add(splay)
-	if c.Due = Open(windows, later(ready, h.Now)); !c.Due.After(h.Now) {
+	if c.Due = Open(h.Windows, later(ready, h.Now)); !c.Due.After(h.Now) {
 		return
 	}
 	c.Change = false
