@@ -1,4 +1,5 @@
 # make quickstart   two versions of a small program, published, served, updated, rolled back
+# make daemon       a service that goes back by itself from a version that does not work
 # make test         everything that a change must pass
 # make fuzz         the fuzz targets, for FUZZTIME each
 # make simulate    100,000 hosts over one bad release; draws docs/rollout.svg
@@ -16,7 +17,10 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
-.PHONY: bench bench-delta quickstart test vet unit fault staticcheck fuzz tidy size test-windows kills simulate
+.PHONY: bench bench-delta quickstart test vet unit fault staticcheck fuzz tidy size test-windows kills simulate daemon
+
+daemon:
+	@sh examples/daemon/run.sh
 
 quickstart:
 	@sh examples/quickstart/run.sh

@@ -91,6 +91,7 @@ type Config struct {
 	allowHeld bool
 	selfTest  *selfTest
 	watchdog  *watchdogTerms
+	backups   int
 	interval  time.Duration // of Run, 0: the default
 	sleep     func(context.Context, time.Duration) error
 
@@ -298,6 +299,20 @@ func Attempts(n int) Option {
 			return cause.Errorf("%d attempts fetch nothing", n)
 		}
 		c.attempts = n
+		return nil
+	}
+}
+
+// Backups sets how many previous binaries are kept beside the target, 1 by default: NAME.backup is the newest,
+// NAME.backup.2 the one before it, and so on. They are links where the file system has them, so that one costs
+// what its bytes cost. The oldest goes when an update makes a new one. [Rollback] and probations go back to
+// the newest.
+func Backups(n int) Option {
+	return func(c *Config) error {
+		if n < 1 {
+			return cause.Errorf("%d backups: one is needed to go back", n)
+		}
+		c.backups = n
 		return nil
 	}
 }

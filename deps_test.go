@@ -33,6 +33,7 @@ var rules = map[string][]string{
 	"/internal/zstd":               nil,
 	"/internal/zstd/zstdtest":      nil,
 	"/store/storetest":             {"store"},
+	"/examples/daemon/program":     {""},
 	"/examples/quickstart/program": {""},
 }
 

@@ -53,3 +53,35 @@ func TestBackupIsKnown(t *testing.T) {
 		t.Errorf("%+v, %v", status, err)
 	}
 }
+
+// The oldest backup goes; the others move up, under either strategy.
+func TestBackups(t *testing.T) {
+	for _, away := range []bool{false, true} {
+		r := newRepo(t)
+		target := install(t, []byte("0"))
+		backups := func() (all string) {
+			for _, name := range []string{".backup", ".backup.2", ".backup.3", ".backup.4"} {
+				data, _ := os.ReadFile(target + name)
+				all += string(data)
+			}
+			return all
+		}
+		for i, want := range []string{"0", "10", "210", "321", "43", "5"} {
+			keep := 3 - max(0, i-3)
+			r.publish(t, []byte{byte('1' + i)}, nil)
+			_, err := ApplyContext(t.Context(), r.options(target, Backups(max(keep, 1)), func(c *Config) error { c.renameAway = away; return nil })...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := backups(); got != want {
+				t.Errorf("away %v, update %d, %d kept: the backups are %q, want %q", away, i+1, keep, got, want)
+			}
+		}
+		if left, err := filepath.Glob(filepath.Join(filepath.Dir(target), ".tool.updater-*")); err != nil || len(left) != 0 {
+			t.Errorf("left: %v %v", left, err)
+		}
+	}
+	if _, err := Check(t.Context(), SourceRepo("x"), Version("1"), Backups(0)); err == nil {
+		t.Error("no backup at all is allowed")
+	}
+}

@@ -22,6 +22,9 @@ func (s *Swap) commitAway(state State) error {
 			return s.discard()
 		}
 	}
+	if err := s.rotate(); err != nil {
+		return cause.Errorf("keeping the backup: %w", err)
+	}
 	if err := s.clearAway(Backup(s.target)); err != nil {
 		return cause.Errorf("making room for the backup: %w", err)
 	}

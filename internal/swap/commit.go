@@ -80,6 +80,9 @@ func (s *Swap) backUp() error {
 	if err != nil || same {
 		return err // rename of two names of one file does nothing and leaves both
 	}
+	if err := s.rotate(); err != nil {
+		return err
+	}
 	if err := s.secondName(s.target, s.backupTempName()); err != nil {
 		return err
 	}

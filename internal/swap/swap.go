@@ -102,6 +102,10 @@ type Options struct {
 	// brings it back.
 	AllowMissing bool
 
+	// Backups is how many are kept, at least one: NAME.backup is the newest,
+	// NAME.backup.2 the one before it, and so on.
+	Backups int
+
 	// Warn is told what went wrong without stopping anything; it may be nil.
 	Warn func(error)
 }
@@ -115,6 +119,7 @@ type Swap struct {
 	renameAway bool
 	missingOK  bool
 	keepBackup bool
+	backups    int
 	warn       func(error)
 	lock       disk.File
 	state      State
@@ -133,6 +138,7 @@ func Open(o Options) (*Swap, error) {
 		stateDir:   o.StateDir,
 		renameAway: o.RenameAway,
 		missingOK:  o.AllowMissing,
+		backups:    o.Backups,
 		warn:       o.Warn,
 	}
 	if s.stateDir == "" {
