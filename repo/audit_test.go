@@ -186,14 +186,25 @@ func TestTwoFirstSigners(t *testing.T) {
 	for n := 1; ; n++ {
 		m := lockless{&store.Mem{}}
 		var root []byte
+		won := false
 		i := &interrupted{Store: m, at: n, f: func() {
 			var err error
-			root, err = theirs.open(m).Sign(ctx, theirs.init())
+			if root, err = theirs.open(m).Sign(ctx, theirs.init()); errors.Is(err, ErrSigned) {
+				won = true // the calls from here on tidy up
+				return
+			}
 			must(t, err)
 		}}
-		_, err := ours.open(i).Sign(ctx, ours.init())
+		mine, err := ours.open(i).Sign(ctx, ours.init())
 		if i.f != nil {
 			break
+		}
+		if won {
+			must(t, err)
+			_, err = ours.open(m).Add(ctx, small(t, "1", "one"))
+			must(t, err)
+			expect(t, m, mine, map[string]bool{"1": true})
+			continue
 		}
 		if errors.Is(err, ErrBusy) || errors.Is(err, ErrSigned) {
 			busy++
