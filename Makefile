@@ -1,6 +1,7 @@
 # make quickstart   two versions of a small program, published, served, updated, rolled back
 # make daemon       a service that goes back by itself from a version that does not work
 # make test         everything that a change must pass
+# make test-stores the stores against the servers that people run, which are built once in ~/.cache
 # make fuzz         the fuzz targets, for FUZZTIME each
 # make simulate    100,000 hosts over one bad release; draws docs/rollout.svg
 # make size        what importing the client costs, by package; fails above what is promised
@@ -52,6 +53,11 @@ fault:
 	  grep -E '^(fault test|---|[[:space:]]+fault_test|ok|FAIL)'; \
 	  read n <$$code; rm $$code; exit $$n
 	cd repo && go test -count=1 -timeout 25m -run '^TestFault' .
+
+.PHONY: test-stores
+test-stores:
+	@cd test && go vet -tags real ./stores && go run $(STATICCHECK) -tags real ./stores
+	@sh test/stores/real.sh
 
 fuzz:
 	go test -run '^$$' -fuzz FuzzParseSpec -fuzztime $(FUZZTIME) .

@@ -55,6 +55,7 @@ type Store struct {
 	*rest.Reader
 	name, prefix string
 	client       *container.Client
+	expires      time.Time // of a SAS, where it says so
 }
 
 // FromURL opens azblob://CONTAINER/PREFIX. The query may have account, endpoint, anonymous=true and hidden=true, the fields of
@@ -150,6 +151,9 @@ func (s *Store) connect(where string, o Options, transport http.RoundTripper) (s
 		s.client, err = container.NewClientWithSharedKeyCredential(where, cred, options)
 		return (&passes{cred: cred, container: s.name}).sign, err
 	case o.SAS != "":
+		if query, err := url.ParseQuery(o.SAS); err == nil {
+			s.expires, _ = time.Parse(time.RFC3339, query.Get("se")) // some have an access policy instead
+		}
 		s.client, err = container.NewClientWithNoCredential(where+"?"+o.SAS, options)
 		return func(r *http.Request) error { r.URL.RawQuery = o.SAS; return nil }, err
 	}

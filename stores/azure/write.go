@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
@@ -123,13 +124,18 @@ var errNoContainer = errors.New("the container does not exist")
 
 // explain says what is wrong and what to do about it; nil where the status is all that there is to say.
 func (s *Store) explain(status *store.StatusError, code string) error {
+	if status.Code == http.StatusForbidden && !s.expires.IsZero() && time.Now().After(s.expires) {
+		return fmt.Errorf("the SAS expired at %s: put a new one into AZURE_STORAGE_SAS_TOKEN: %w", s.expires.Format(time.RFC3339), status)
+	}
 	switch code {
 	case "ContainerNotFound", "ContainerBeingDeleted":
 		return fmt.Errorf("%w: create %s, or check its name and the account (AZURE_STORAGE_ACCOUNT)", errNoContainer, s.name)
 	case "AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation":
 		return fmt.Errorf("the credentials are wrong or have expired: check AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or `az login`: %s: %w", code, status)
-	case "AuthorizationPermissionMismatch", "AuthorizationFailure", "AuthorizationServiceMismatch", "AuthorizationResourceTypeMismatch", "InsufficientAccountPermissions", "AuthorizationProtocolMismatch":
+	case "AuthorizationPermissionMismatch", "AuthorizationServiceMismatch", "AuthorizationResourceTypeMismatch", "InsufficientAccountPermissions", "AuthorizationProtocolMismatch":
 		return fmt.Errorf("the credentials do not allow it: readers need Storage Blob Data Reader, publishers Storage Blob Data Contributor, or a SAS with rl and racwdl: %s: %w", code, status)
+	case "AuthorizationFailure":
+		return fmt.Errorf("the credentials are wrong (check AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN), do not allow it, or the account's firewall keeps this machine out: %s: %w", code, status)
 	case "PublicAccessNotPermitted", "ResourceNotFound":
 		return fmt.Errorf("the container is not public, and no credentials were sent: %w", status)
 	}

@@ -3,9 +3,13 @@ package gcs
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -73,7 +77,13 @@ func (s *Store) put(ctx context.Context, name string, r io.Reader, generation st
 	if err == nil && all {
 		err = s.putSmall(ctx, query, m, about, head)
 	} else if err == nil {
-		err = s.putLarge(ctx, query, m, about, head, rest.WithContext(ctx, r))
+		sent, sum := sha256.New(), md5.New()
+		io.MultiWriter(sent, sum).Write(head)
+		err = s.putLarge(ctx, query, m, about, head, io.TeeReader(rest.WithContext(ctx, r), io.MultiWriter(sent, sum)), sum)
+		var status *store.StatusError
+		if errors.As(err, &status) && (status.Code == http.StatusNotFound || status.Code == http.StatusGone) && rest.Holds(ctx, s, name, sent.Sum(nil)) {
+			err = nil // the answer to the last part was lost, and the upload is over
+		}
 	}
 	return s.failed("putting", name, err)
 }
@@ -111,7 +121,7 @@ func refused(answer rest.Answer, err error) error {
 }
 
 // putLarge sends a file in parts. A part that was sent twice is one to the service, which goes by its place.
-func (s *Store) putLarge(ctx context.Context, query url.Values, m metadata, about, part []byte, r io.Reader) error {
+func (s *Store) putLarge(ctx context.Context, query url.Values, m metadata, about, part []byte, r io.Reader, sum hash.Hash) error {
 	answer, err := s.service.Do(ctx, http.MethodPost, s.upload(query, "resumable"),
 		http.Header{"Content-Type": {"application/json"}, "X-Upload-Content-Type": {m.ContentType}}, about)
 	if err := refused(answer, err); err != nil {
@@ -132,37 +142,52 @@ func (s *Store) putLarge(ctx context.Context, query url.Values, m metadata, abou
 		if last && len(next) == 0 {
 			total = strconv.FormatInt(end, 10)
 		}
-		if err := s.putPart(ctx, session, offset, total, part); err != nil {
+		answer, err := s.putPart(ctx, session, offset, total, part)
+		if err != nil {
 			return err
 		}
 		if total != "*" {
-			return nil
+			return stored(answer, sum)
 		}
 		part, offset = next, end
 	}
 }
 
+// stored compares what the service says that it has with what it was sent.
+func stored(answer rest.Answer, sum hash.Hash) error {
+	var is struct {
+		MD5 string `json:"md5Hash"`
+	}
+	if err := json.Unmarshal(answer.Body, &is); err != nil {
+		return fmt.Errorf("the service does not say what it stored: %w", err)
+	}
+	if want := base64.StdEncoding.EncodeToString(sum.Sum(nil)); is.MD5 != want {
+		return fmt.Errorf("the service stored other bytes than it was sent: their MD5 is %s, not %s", is.MD5, want)
+	}
+	return nil
+}
+
 // putPart sends a part, and again what the service did not keep of it.
-func (s *Store) putPart(ctx context.Context, session string, offset int64, total string, part []byte) error {
+func (s *Store) putPart(ctx context.Context, session string, offset int64, total string, part []byte) (rest.Answer, error) {
 	for {
 		end := offset + int64(len(part))
 		answer, err := s.service.Do(ctx, http.MethodPut, session, http.Header{"Content-Range": {fmt.Sprintf("bytes %d-%d/%s", offset, end-1, total)}}, part)
 		if err := refused(answer, err); err != nil {
-			return err
+			return answer, err
 		}
 		if answer.Code != http.StatusPermanentRedirect { // which means "go on" here
 			if total == "*" {
-				return fmt.Errorf("the service answered %d to a part that is not the last", answer.Code)
+				return answer, fmt.Errorf("the service answered %d to a part that is not the last", answer.Code)
 			}
-			return nil
+			return answer, nil
 		}
 		_, kept, _ := strings.Cut(answer.Header.Get("Range"), "-")
 		last, err := strconv.ParseInt(kept, 10, 64)
 		switch {
 		case err == nil && last == end-1 && total == "*":
-			return nil
+			return answer, nil
 		case err != nil || last < offset || last >= end-1:
-			return fmt.Errorf("the service keeps nothing of a part: it has %q", answer.Header.Get("Range"))
+			return answer, fmt.Errorf("the service keeps nothing of a part: it has %q", answer.Header.Get("Range"))
 		}
 		part, offset = part[last+1-offset:], last+1
 	}

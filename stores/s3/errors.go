@@ -38,6 +38,8 @@ func (s *Store) explain(e minio.ErrorResponse, status *store.StatusError) error 
 		return fmt.Errorf("%w: create %s, or check its name, the region (AWS_REGION) and the endpoint (AWS_ENDPOINT_URL)", errNoBucket, s.bucket)
 	case "InvalidAccessKeyId":
 		return fmt.Errorf("the access key is not known there: check AWS_ACCESS_KEY_ID or the profile: %w", status)
+	case "XAdminUserNotFound": // versitygw's word for it, with a 404
+		return fmt.Errorf("the access key is not known there: check AWS_ACCESS_KEY_ID or the profile (%s)", e.Code)
 	case "SignatureDoesNotMatch":
 		return fmt.Errorf("the secret key is wrong: check AWS_SECRET_ACCESS_KEY or the profile: %w", status)
 	case "ExpiredToken", "TokenRefreshRequired", "InvalidToken", "ExpiredTokenException":
@@ -56,8 +58,12 @@ func (s *Store) explain(e minio.ErrorResponse, status *store.StatusError) error 
 		}
 		return fmt.Errorf("the credentials do not allow it: readers need s3:GetObject and s3:ListBucket, publishers also s3:PutObject and s3:DeleteObject; or there are none (set AWS_ACCESS_KEY_ID): %w", status)
 	}
-	if e.Code != "" && e.StatusCode != http.StatusNotFound {
-		return fmt.Errorf("%s %s: %w", e.Code, e.Message, status)
+	switch {
+	case e.Code == "", e.Code == minio.NoSuchKey:
+		return nil
+	case e.StatusCode == http.StatusNotFound:
+		// Something else is missing, and a missing file is what it must not look like.
+		return fmt.Errorf("the service answered %d %s %s", e.StatusCode, e.Code, e.Message)
 	}
-	return nil
+	return fmt.Errorf("%s %s: %w", e.Code, e.Message, status)
 }

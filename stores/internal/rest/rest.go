@@ -5,7 +5,9 @@
 package rest
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -168,6 +170,19 @@ func Tail(ctx context.Context, r io.Reader, limit int64) (data []byte, all bool,
 		return data, true, err
 	}
 	return data, false, nil
+}
+
+// Holds tells whether a file has the bytes of a sum: where the answer to the end of an upload was lost, and the service
+// does not know the upload any more, it tells whether it was done.
+func Holds(ctx context.Context, r store.Reader, name string, sum []byte) bool {
+	object, err := r.Open(ctx, name, store.Request{NoCache: true})
+	if err != nil {
+		return false
+	}
+	defer object.Body.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, object.Body)
+	return err == nil && bytes.Equal(h.Sum(nil), sum)
 }
 
 // WithContext ends reading when ctx does.

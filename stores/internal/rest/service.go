@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	neturl "net/url"
 
 	"github.com/choria-io/go-updater/store"
 	"github.com/choria-io/go-updater/stores/internal/retry"
@@ -56,6 +57,10 @@ func (s *Service) once(ctx context.Context, method, url string, header http.Head
 		r.Header[key] = values
 	}
 	resp, err := s.client.Do(r)
+	var wrapped *neturl.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err // the URL may hold secrets: the session of an upload
+	}
 	if err != nil {
 		return Answer{}, err
 	}
