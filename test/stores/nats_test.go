@@ -49,7 +49,7 @@ func bucket(t *testing.T, url string, options ...nats.Option) *nats.Conn {
 func natsService(t *testing.T) *service {
 	url := natsServer(t, server.Options{})
 	bucket(t, url)
-	return &service{name: "nats", url: url, many: 2_100, kills: 15, races: 8, location: func(endpoint string, n int64) string {
+	return &service{name: "nats", url: url, many: 2_100, kills: 8, races: 5, location: func(endpoint string, n int64) string {
 		return fmt.Sprintf("%s/bucket/repo%d", endpoint, n)
 	}}
 }

@@ -19,7 +19,7 @@ func fakeS3(t *testing.T) *service {
 	server := httptest.NewServer(gofakes3.New(backend).Server())
 	server.Config.ErrorLog = quiet
 	t.Cleanup(server.Close)
-	return &service{name: "s3", url: server.URL, location: s3Location, many: 2_100, kills: 15, races: 8, forget: true}
+	return &service{name: "s3", url: server.URL, location: s3Location, many: 2_100, kills: 8, races: 5, forget: true}
 }
 
 func s3Location(endpoint string, n int64) string {
