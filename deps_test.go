@@ -17,7 +17,7 @@ var rules = map[string][]string{
 	"/internal/bzip2":              nil,
 	"/internal/cause":              nil,
 	"/internal/channel":            {"internal/cause", "internal/strictjson", "internal/version"}, // documents are parsed strictly, versions ordered in one way
-	"/internal/delta":              {"internal/zstd"},                                             // a delta can hold a zstd stream
+	"/internal/delta":              nil,
 	"/internal/disk":               nil,
 	"/internal/disk/disktest":      {"internal/disk"},
 	"/internal/exe":                nil,

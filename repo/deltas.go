@@ -112,7 +112,7 @@ func (m *deltaMaker) add(ctx context.Context, from base, fresh []byte) error {
 		m.want.note("%s: %s", m.to, remark)
 	}
 	d := updater.Delta{File: deltaName(m.name, from.Spec.Sha256Hash), From: from.Spec.Sha256Hash, Version: from.Version}
-	patch, _, err := delta.Diff(old, fresh, delta.Options{Progress: m.steps(d.File, int64(len(fresh))), Compress: compress})
+	patch, _, err := delta.Diff(old, fresh, delta.Options{Progress: m.steps(d.File, int64(len(fresh)))})
 	if errors.Is(err, delta.ErrLimit) {
 		m.want.note("no delta from %s to %s: %v", from.Version, m.to, err)
 		return nil

@@ -12,7 +12,6 @@ import (
 	encoder "github.com/klauspost/compress/zstd"
 
 	updater "github.com/choria-io/go-updater"
-	"github.com/choria-io/go-updater/internal/delta"
 	"github.com/choria-io/go-updater/internal/zstd"
 )
 
@@ -28,16 +27,6 @@ func encodeZstd(w io.Writer, r io.Reader, size int64) error {
 		return err
 	}
 	return enc.Close()
-}
-
-// compress is for what deltas insert.
-func compress(data []byte) ([]byte, error) {
-	enc, err := encoder.NewWriter(nil, encoder.WithEncoderLevel(encoder.SpeedBestCompression), encoder.WithEncoderCRC(false),
-		encoder.WithWindowSize(delta.MaxWindow), encoder.WithEncoderConcurrency(1))
-	if err != nil {
-		return nil, err
-	}
-	return enc.EncodeAll(data, nil), nil
 }
 
 func encodeBzip2(w io.Writer, r io.Reader) error {

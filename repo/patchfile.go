@@ -62,7 +62,7 @@ func DiffFiles(old, fresh, patch string, force bool, progress func(done, all int
 	if err != nil {
 		return nil, err
 	}
-	data, stats, err := delta.Diff(a, b, delta.Options{Progress: progress, Compress: compress})
+	data, stats, err := delta.Diff(a, b, delta.Options{Progress: progress})
 	if err != nil {
 		return nil, fmt.Errorf("comparing %s and %s: %w", old, fresh, err)
 	}

@@ -7,8 +7,6 @@ import (
 	"encoding/hex"
 	"io"
 	"runtime/debug"
-
-	"github.com/choria-io/go-updater/internal/zstd"
 )
 
 // Magic begins every delta. Its last byte is the version of the format.
@@ -174,47 +172,19 @@ func decode(w io.Writer, old, body []byte, size uint64) (*output, error) {
 		return nil, err
 	}
 	r := newResidual(c, p.source(old), newGuesser(p), budget(p.size))
-	if p.stored > 0 {
-		z, err := openStored(c, p.stored)
-		if err != nil {
-			return nil, err
-		}
-		r.stored = z
+	if p.repeats {
+		r.repeats = newRepeater(c)
 	}
 	out := newOutput(w, p.generated, size)
 	pack := &packer{sections: p.packed, write: out.Write}
 	if err := r.decode(p.size, pack.Write); err != nil {
 		return nil, err
 	}
-	if n, _ := atEnd(r.stored); n > 0 {
+	if r.repeats != nil && r.repeats.left > 0 {
 		return nil, formatError("more insertions than places for them")
 	}
 	if err := c.end(); err != nil {
 		return nil, err
 	}
 	return out, out.end()
-}
-
-// MaxWindow is the largest window of the zstd stream in bytes, which bounds the memory that it takes.
-const MaxWindow = 8 << 20
-
-// openStored takes the zstd stream of the insertions, n bytes, from the end of the decoder's input. Of a body with
-// something after it no zeros are left out.
-func openStored(c *coder, n uint64) (*zstd.Reader, error) {
-	if n > uint64(len(c.in)) {
-		return nil, formatError("insertions longer than the patch")
-	}
-	cut := uint64(len(c.in)) - n
-	stream := c.in[cut:]
-	c.in, c.trimmed = c.in[:cut], 0
-	return zstd.NewReader(bytes.NewReader(stream), MaxWindow), nil
-}
-
-// atEnd tells how much more there is to read, at most 1.
-func atEnd(r io.Reader) (int, error) {
-	if r == nil {
-		return 0, nil
-	}
-	var b [1]byte
-	return io.ReadFull(r, b[:])
 }

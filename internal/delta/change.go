@@ -124,7 +124,7 @@ func (r *residual) changedByte(v, old, class byte, next uint32) byte {
 // contexts is how many of a bit's contexts are asked. Where much changes, decoding is to take no longer than
 // unpacking the whole file would, so that there are fewer.
 func (r *residual) contexts() int {
-	if r.stored != nil {
+	if r.repeats != nil {
 		return 4
 	}
 	return 6

@@ -13,10 +13,6 @@ import (
 type Options struct {
 	// Progress, if not nil, is called when a step is done, with the number of steps done and of all.
 	Progress func(done, all int)
-
-	// Compress makes a zstd frame with a window of at most MaxWindow. It is called for insertions that are too many
-	// to be modelled, which is slow to apply. If it is nil, all are modelled.
-	Compress func([]byte) ([]byte, error)
 }
 
 // Stats tells how a delta came about, and where its bytes are.
@@ -26,7 +22,7 @@ type Stats struct {
 	Ops         int     // rounds of copying and inserting
 	Copied      int64   // bytes copied, changed ones included
 	Inserted    int64   // bytes inserted
-	Stored      int64   // bytes that the insertions take as a zstd stream; 0 if they are in the body
+	Repeats     bool    // whether there are so many insertions that they are coded as literals and matches
 	Spent       []Spent // by section and kind
 }
 
@@ -49,7 +45,7 @@ func Diff(old, fresh []byte, opts Options) ([]byte, *Stats, error) {
 		return nil, nil, limitError("files of more than %d bytes", int64(maxFile))
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(garbage)) // large slices come and go
-	d := &differ{old: old, fresh: fresh, progress: opts.Progress, compress: opts.Compress}
+	d := &differ{old: old, fresh: fresh, progress: opts.Progress}
 	d.transformed()
 	if len(d.tries) == 0 || len(d.tries[0].patch) > len(fresh)/20 {
 		d.generic()
@@ -65,7 +61,6 @@ type differ struct {
 	old, fresh []byte
 	tries      []try
 	progress   func(done, all int)
-	compress   func([]byte) ([]byte, error)
 	done       int
 }
 
@@ -137,7 +132,6 @@ func (d *differ) transformed() {
 
 // try encodes one alignment. What cannot be encoded within the limits is no delta.
 func (d *differ) try(e *encoding, s []stretch) {
-	e.compress = d.compress
 	if patch, stats, err := e.encode(d.fresh, s); err == nil {
 		d.tries = append(d.tries, try{patch, stats})
 	}

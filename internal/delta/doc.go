@@ -7,7 +7,7 @@
 //
 // # Format, version 1
 //
-// A patch is a header, a body and, rarely, a stream.
+// A patch is a header and a body.
 //
 //	size
 //	   3  "GD" and the version, 1
@@ -15,12 +15,11 @@
 //	   4  the first bytes of the old file's SHA-256, checked before anything else is read
 //	   4  the first bytes of the new file's SHA-256, checked at the end
 //	      body, coded by one range coder
-//	      zstd stream of the insertions, if the plan says so
 //
 // A signed release says what the files' hashes are, whole: Apply compares those, before and after.
 //
 // The range coder is LZMA's, with probabilities of 16 bits; a 1 takes the lower part of the range
-// (coder.go). Its first byte, always 0, is left out, and so are, if no stream follows, up to 4 zeros at its end. What
+// (coder.go). Its first byte, always 0, is left out, and so are up to 4 zeros at its end. What
 // it codes is, in order:
 //
 //	more?        whether anything precedes the residual; if so:
@@ -32,7 +31,7 @@
 //	lines        the same for source lines, keyed by file and line
 //	generated    parts of the new file that are computed: runtime.findfunctab, page hashes of a Mach-O signature
 //	packed       sections of the new file that are to be compressed, if the old file is transformed
-//	stored       size of the zstd stream, 0 if the insertions are in the body
+//	repeats?     whether insertions are coded as literals and matches (lz.go) instead of being modelled
 //	residual     rounds of copying and inserting, until the new file is complete
 //
 // Whole numbers are coded as their length in bits and the bits below the leading one, with adaptive
@@ -40,7 +39,7 @@
 // mixed (mixer.go, change.go, insert.go). Encoder and decoder run the same procedures, which
 // take bits in one direction and give them in the other: they cannot disagree.
 //
-// The body and the stream end where the patch ends, neither earlier nor later.
+// The body ends where the patch ends, neither earlier nor later.
 //
 // # Prediction
 //

@@ -338,27 +338,20 @@ func (s *entryScanner) offset(r *resume, name uint16, at int) {
 
 // scanWords finds addresses in words of 8 bytes. In .debug_frame the size of what is there follows.
 func (im *image) scanWords(z zone, lo, hi uint64, emit func(ref)) {
-	before := min((lo-z.off)&^7, 8)
-	for off := z.off + (lo-z.off)&^7 - before; off < hi && off+8 <= z.off+z.size; {
-		b := im.read(&im.scratch.words, off, min(z.off+z.size, hi+8)-off)
-		if len(b) < 16 {
-			if len(b) < 8 {
-				return
-			}
-			b = b[:8]
+	off := z.off + (lo-z.off)&^7
+	if off > z.off {
+		off -= 8 // a size may be in the block, what it is of before
+	}
+	b := im.read(&im.scratch.words, off, min(z.off+z.size, hi+8)-off)
+	for i := 0; i+8 <= len(b) && off+uint64(i) < hi; i += 8 {
+		v, at := le64(b[i:]), off+uint64(i)
+		if !im.inside(v) {
+			continue
 		}
-		i := 0
-		for ; i+8 <= len(b) && off+uint64(i) < hi; i += 8 {
-			v, at := le64(b[i:]), off+uint64(i)
-			if !im.inside(v) {
-				continue
-			}
-			emit(ref{off: at, kind: refPointer, target: v})
-			if z.base != 0 && i+16 <= len(b) && le64(b[i+8:]) < maxFile {
-				emit(ref{off: at + 8, kind: refLength, target: v + le64(b[i+8:]), origin: v})
-			}
+		emit(ref{off: at, kind: refPointer, target: v})
+		if z.base != 0 && i+16 <= len(b) && le64(b[i+8:]) < maxFile {
+			emit(ref{off: at + 8, kind: refLength, target: v + le64(b[i+8:]), origin: v})
 		}
-		off += uint64(i)
 	}
 }
 

@@ -5,11 +5,10 @@ type encoding struct {
 	old, fresh []byte // fresh is without the generated parts
 	plan       *plan
 	sections   []part // of fresh, for the tally
-	compress   func([]byte) ([]byte, error)
 }
 
-// How many inserted bytes are modelled, which makes them small and slow to decode; more go into a zstd
-// stream, and the changes beside them are modelled less. Deltas for executables are to take no more time than unpacking the full file would.
+// How many inserted bytes are modelled, which makes them small and slow to decode; more are coded as literals and
+// matches, and the changes beside them are modelled less. Deltas for executables are to take no more time than unpacking the full file would.
 const (
 	modelledData  = 1 << 20
 	modelledLeast = 1 << 16
@@ -32,21 +31,13 @@ func (e *encoding) encode(whole []byte, s []stretch) ([]byte, *Stats, error) {
 		stats.Copied += int64(o.copied)
 		stats.Inserted += int64(o.inserted)
 	}
-	var stored []byte
-	e.plan.stored = 0
-	if e.compress != nil && stats.Inserted > e.modelled() {
-		var err error
-		if stored, err = e.compress(insertions(rounds, e.fresh)); err != nil {
-			return nil, nil, err
-		}
-		e.plan.stored = uint64(len(stored))
-		stats.Stored = int64(len(stored))
-	}
+	e.plan.repeats = stats.Inserted > e.modelled()
+	stats.Repeats = e.plan.repeats
 	body, err := e.body(rounds, h.newSize, stats)
 	if err != nil {
 		return nil, nil, err
 	}
-	return append(append(h.bytes(), body...), stored...), stats, nil
+	return append(h.bytes(), body...), stats, nil
 }
 
 // body codes plan and residual.
@@ -58,9 +49,9 @@ func (e *encoding) body(rounds []op, newSize uint64, stats *Stats) ([]byte, erro
 	}
 	r := newResidual(c, e.plan.source(e.old), newGuesser(e.plan), budget(e.plan.size))
 	r.sections = e.sections
-	if e.plan.stored > 0 {
-		c.trimmed = 0
-		r.stored = &inserted{rounds: rounds, fresh: e.fresh}
+	if e.plan.repeats {
+		r.repeats = newRepeater(c)
+		r.repeats.tokens = tokensOf(insertions(rounds, e.fresh))
 	}
 	if err := r.encode(rounds, e.fresh); err != nil {
 		return nil, err
@@ -82,23 +73,6 @@ func insertions(rounds []op, fresh []byte) []byte {
 		at += o.inserted
 	}
 	return all
-}
-
-// inserted reads what the rounds insert.
-type inserted struct {
-	rounds []op
-	fresh  []byte
-	left   int
-}
-
-func (r *inserted) Read(b []byte) (int, error) {
-	for r.left == 0 {
-		r.fresh = r.fresh[r.rounds[0].copied:]
-		r.left, r.rounds = r.rounds[0].inserted, r.rounds[1:]
-	}
-	n := copy(b, r.fresh[:r.left])
-	r.fresh, r.left = r.fresh[n:], r.left-n
-	return n, nil
 }
 
 // without returns b without the generated parts.

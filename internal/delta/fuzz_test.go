@@ -111,7 +111,7 @@ func FuzzPlan(f *testing.F) {
 		for range n.next() % 4 {
 			p.generated = append(p.generated, generated{n.next(), n.next(), n.next(), n.next(), n.next()})
 		}
-		n.near(&p.stored)
+		p.repeats = n.next()&1 != 0
 		c := newEncoder()
 		if _, err := codePlan(c, old, p, imageSize/4); err != nil {
 			c.uint(1, newIntModel(1), 0) // what an honest encoder would not send

@@ -1,7 +1,5 @@
 package delta
 
-import "io"
-
 // An insertModel foretells inserted bytes: from those before, from what followed the same ones
 // earlier, and from the bytes of the prediction that they take the place of.
 type insertModel struct {
@@ -33,7 +31,7 @@ func newInsertModel() insertModel {
 // train lets the model learn from what is around a place in the prediction.
 func (r *residual) train(at uint64) error {
 	m := &r.insert
-	if r.stored != nil || m.trainings == maxTrainings {
+	if r.repeats != nil || m.trainings == maxTrainings {
 		return nil
 	}
 	m.trainings++
@@ -58,11 +56,8 @@ func (r *residual) train(at uint64) error {
 
 // insertBlock codes dst. What the prediction has at off is a hint.
 func (r *residual) insertBlock(dst []byte, off uint64, fresh []byte) error {
-	if r.stored != nil {
-		if _, err := io.ReadFull(r.stored, dst); err != nil {
-			return formatError("the insertions: %v", err)
-		}
-		return nil
+	if r.repeats != nil {
+		return r.repeats.read(dst)
 	}
 	r.budget -= 2 * int64(len(dst))
 	var data, class []byte

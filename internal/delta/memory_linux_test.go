@@ -1,10 +1,8 @@
 package delta
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -128,7 +126,7 @@ func TestMemoryOfHostilePatches(t *testing.T) {
 		want   string // "format" is for what decodes, and makes another file than the header says
 	}{
 		{"all", func(h *hostile) {}, "format"},
-		{"all, with modelled insertions", func(h *hostile) { h.plan.stored, h.stream = 0, nil }, "format"},
+		{"all, with modelled insertions", func(h *hostile) { h.plan.repeats = false }, "format"},
 		{"one function more than fit", func(h *hostile) { h.plan.image.lay.nfunc = maxFuncs + 1 }, "format"},
 		{"more functions", func(h *hostile) { h.plan.image.lay.nfunc = hostileFuncs * 2 }, "format"},
 		{"types everywhere", func(h *hostile) { h.plan.image.lay.base[baseTypes], h.plan.image.lay.etypes = 8, size }, "limit"},
@@ -153,20 +151,19 @@ func TestMemoryOfHostilePatches(t *testing.T) {
 
 // A hostile patch, before it is coded.
 type hostile struct {
-	old    []byte
-	plan   *plan
-	size   uint64 // of the new file
-	stream []byte
+	old  []byte
+	plan *plan
+	size uint64 // of the new file
 }
 
 const (
 	hostileFuncs   = 1 << 17
 	hostileObjects = 500
-	hostileInsert  = 24 << 20
+	hostileInsert  = ringSize + 5<<20
 )
 
 // newHostile makes the tables of a decoder as large as they may be together: for each function five pc-value tables, for 500 of them
-// 4096 stack objects, maps with as many steps as there may be, a part to hold back, and a zstd stream with the largest window.
+// 4096 stack objects, maps with as many steps as there may be, a part to hold back, and more insertions than are remembered.
 func newHostile(size uint64) *hostile {
 	h := &hostile{old: make([]byte, size), size: hostileInsert}
 	const functab, objects = uint64(0), uint64(16 << 20)
@@ -196,25 +193,8 @@ func newHostile(size uint64) *hostile {
 	im.newSegments = im.lay.segments
 	im.move(steps(maxSteps-1), steps(maxSteps-1))
 	h.plan = &plan{image: im, generated: []generated{{kind: generatedFind, off: 1 << 10, size: 1 << 10, from: 5 << 20, count: 1 << 10}}}
-	noise := make([]byte, hostileInsert)
-	r := rand.NewChaCha8([32]byte{1})
-	r.Read(noise)
-	h.stream = wideFrame(noise)
-	h.plan.stored = uint64(len(h.stream))
+	h.plan.repeats = true
 	return h
-}
-
-// wideFrame is a zstd frame (RFC 8878) of raw blocks with a window of MaxWindow.
-func wideFrame(b []byte) []byte {
-	out := []byte{0x28, 0xb5, 0x2f, 0xfd, 0, 13 << 3}
-	const most = 128 << 10
-	for len(b) > 0 {
-		n := min(most, len(b))
-		head := n<<3 | one(n == len(b))
-		out = append(append(out, byte(head), byte(head>>8), byte(head>>16)), b[:n]...)
-		b = b[n:]
-	}
-	return out
 }
 
 func steps(n int) addressMap {
@@ -229,9 +209,6 @@ func steps(n int) addressMap {
 func (h *hostile) patch() []byte {
 	c := newEncoder()
 	c.room = 1 << 40
-	if h.stream != nil {
-		c.trimmed = 0
-	}
 	header := newHeader(h.old, nil)
 	header.newSize = h.size
 	if _, err := codePlan(c, h.old, h.plan, h.size); err == nil {
@@ -241,7 +218,7 @@ func (h *hostile) patch() []byte {
 			c.bit(1, 1<<15)
 		}
 	}
-	return append(append(header.bytes(), c.finish()...), h.stream...)
+	return append(header.bytes(), c.finish()...)
 }
 
 func (h *hostile) rounds(c *coder) {
@@ -255,14 +232,15 @@ func (h *hostile) rounds(c *coder) {
 	}
 	fresh := make([]byte, h.plan.size)
 	rest := len(fresh) - len(rounds)*chunk
-	if h.stream == nil { // as many as the history holds
+	if !h.plan.repeats { // as many as the history holds
 		rounds = append(rounds, op{inserted: historySize, seek: len(h.old) / 2}, op{copied: rest - historySize})
 	} else {
 		rounds = append(rounds, op{inserted: rest})
 	}
 	r := newResidual(c, h.plan.source(h.old), newGuesser(h.plan), 1<<40)
-	if h.stream != nil {
-		r.stored = bytes.NewReader(fresh)
+	if h.plan.repeats {
+		r.repeats = newRepeater(c)
+		r.repeats.tokens = make([]token, len(fresh)) // literals
 	}
 	if err := r.encode(rounds, fresh); err != nil {
 		panic(err)

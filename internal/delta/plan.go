@@ -5,7 +5,7 @@ package delta
 type plan struct {
 	image     *image // nil if the old file is taken as it is
 	generated []generated
-	stored    uint64   // bytes of the zstd stream after the body; 0: insertions are in the body
+	repeats   bool     // insertions are coded as literals and matches
 	packed    []packed // compressed sections of the new file
 	size      uint64   // of the residual's output: the new file without what is generated, and with those unpacked
 }
@@ -16,7 +16,7 @@ const rareChance = chance(1 << 28)
 // codePlan codes a plan. An encoder's p is complete; a decoder's is filled in.
 func codePlan(c *coder, old []byte, p *plan, newSize uint64) (*plan, error) {
 	any, transform := rareChance, evenChance
-	if c.flag(one(p.image != nil || len(p.generated) > 0 || p.stored > 0), &any, intLimit) == 0 {
+	if c.flag(one(p.image != nil || len(p.generated) > 0 || p.repeats), &any, intLimit) == 0 {
 		p.size = newSize
 		return p, nil
 	}
@@ -34,7 +34,8 @@ func codePlan(c *coder, old []byte, p *plan, newSize uint64) (*plan, error) {
 	if err := p.codePacked(c, newSize); err != nil {
 		return nil, err
 	}
-	p.stored = c.uint(p.stored, newIntModel(1), 0)
+	many := evenChance
+	p.repeats = c.flag(one(p.repeats), &many, intLimit) == 1
 	if c.bad {
 		return nil, formatError("the plan ends early")
 	}

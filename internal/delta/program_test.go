@@ -210,12 +210,12 @@ func TestOddPrograms(t *testing.T) {
 // Damaged patches give a typed error or, where the damage says nothing, the new file; they do not
 // panic, and write no more than they may.
 func TestCorruptions(t *testing.T) {
-	times := map[string]int{"data": 2500, "stored": 2500, "arm64": 2000, "windows": 1500, "dwarf": 1500} // ten thousand
+	times := map[string]int{"data": 2500, "repeats": 2500, "arm64": 2000, "windows": 1500, "dwarf": 1500} // ten thousand
 	arm := platforms[1]
 	windows := platforms[2]
 	for name, pair := range map[string][2][]byte{
 		"data":    {text(200, 0), text(210, 20)},
-		"stored":  {random(1, 100), append(text(16_000, 0), random(1, 100)...)},
+		"repeats": {random(1, 100), append(text(16_000, 0), random(1, 100)...)},
 		"arm64":   {build(t, arm, 0, stripped...), build(t, arm, 1, stripped...)},
 		"dwarf":   {build(t, platforms[0], 0), build(t, platforms[0], 1)},
 		"windows": {build(t, windows, 0, stripped...), build(t, windows, 1, stripped...)},

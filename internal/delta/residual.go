@@ -1,7 +1,5 @@
 package delta
 
-import "io"
-
 // The residual says how the new file follows from the prediction: alternately copy a stretch of it,
 // changing bytes, and insert bytes, then go elsewhere in it. One procedure codes it in
 // both directions.
@@ -15,7 +13,7 @@ type residual struct {
 	last     uint32 // the last four bytes
 	change   changeModel
 	insert   insertModel
-	stored   io.Reader // what is inserted, where it is not coded here
+	repeats  *repeater // what is inserted, where that is too much to be modelled
 	budget   int64     // of modelled bytes: a decoder's time is bounded
 	sections []part    // encoder, for the tally: of the new file
 }
@@ -116,7 +114,7 @@ func (r *residual) copyAll(at, n, done uint64, buf, fresh []byte, write func([]b
 
 // insertAll codes n bytes that take the place of what the prediction has at a place.
 func (r *residual) insertAll(at, n, done uint64, buf, fresh []byte, write func([]byte) error) error {
-	if r.stored == nil && r.insert.mixer == nil {
+	if r.repeats == nil && r.insert.mixer == nil {
 		r.insert = newInsertModel()
 	}
 	if n >= 2 {

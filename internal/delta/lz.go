@@ -1,0 +1,162 @@
+package delta
+
+// A repeater codes what is inserted where it is too much to model each byte: literals, and matches with what was
+// inserted before, each with adaptive chances (as in Pavlov's LZMA).
+type repeater struct {
+	c       *coder
+	history []byte // the last of what was inserted, a ring once it is full
+	at      int    // how much that is in all
+	last    [4]uint32
+	left    uint32  // bytes of the current match
+	state   uint32  // kinds of the last three tokens
+	tokens  []token // encoder: what is to come
+
+	match, again [64]chance
+	which        [4]chance
+	literals     [16 * 3 * 256]chance // by half of the byte before, whether a hint agrees and how, and the bits before
+	lengths      *intModel
+	distances    *intModel
+	low          [4 * 8 * 16]chance // by length and size of the distance, and the bits before
+}
+
+// A token is a literal, or the length and the distance of a match.
+type token struct {
+	n     uint32 // 0: a literal
+	value uint32
+}
+
+const (
+	ringSize   = 1 << 23
+	shortest   = 2
+	lzLimit    = 60
+	kindNew    = 1
+	kindAgain  = 2
+	kindSingle = 3
+)
+
+func newRepeater(c *coder) *repeater {
+	z := &repeater{c: c, lengths: newIntModel(8), distances: newIntModel(4), last: [4]uint32{1, 1, 1, 1},
+		history: make([]byte, 0, ringSize)}
+	even(z.match[:])
+	even(z.again[:])
+	even(z.which[:])
+	even(z.literals[:])
+	even(z.low[:])
+	return z
+}
+
+//go:noinline
+func even(c []chance) {
+	for i := range c {
+		c[i] = evenChance
+	}
+}
+
+// read fills dst.
+func (z *repeater) read(dst []byte) error {
+	for i := range dst {
+		if z.left == 0 {
+			if z.token(); z.left > 0 && uint64(z.last[0]) > uint64(min(z.at, ringSize)) {
+				return formatError("a match before the beginning")
+			}
+		}
+		if z.c.bad {
+			return formatError("the body ends early")
+		}
+		dst[i] = z.back(1)
+		if z.left > 0 {
+			z.left--
+			dst[i] = z.back(z.last[0])
+			z.push(dst[i])
+		}
+	}
+	return nil
+}
+
+// back returns the byte a distance ago.
+func (z *repeater) back(distance uint32) byte {
+	if uint64(distance) > uint64(len(z.history)) {
+		return 0
+	}
+	return z.history[(z.at-int(distance))&(ringSize-1)]
+}
+
+func (z *repeater) push(v byte) {
+	if len(z.history) < ringSize {
+		z.history = append(z.history, v)
+	} else {
+		z.history[z.at&(ringSize-1)] = v
+	}
+	z.at++
+}
+
+// token codes the next one. A literal is pushed.
+func (z *repeater) token() {
+	var t token
+	if z.c.encoding {
+		t, z.tokens = z.tokens[0], z.tokens[1:]
+	}
+	if z.c.flag(one(t.n > 0), &z.match[z.state], lzLimit) == 0 {
+		z.push(z.literal(byte(t.value)))
+		z.state = z.state << 2 & 63
+		return
+	}
+	index, kind := z.index(t), uint32(kindNew)
+	if z.c.flag(one(index < 4), &z.again[z.state], lzLimit) == 0 {
+		z.left = uint32(z.c.uint(uint64(t.n-shortest), z.lengths, int(z.state&3))) + shortest
+		z.distance(t.value)
+	} else {
+		high := z.c.flag(index>>1&1, &z.which[0], lzLimit)
+		index = high<<1 | z.c.flag(index&1, &z.which[1+high], lzLimit)
+		d := z.last[index]
+		copy(z.last[1:index+1], z.last[:index])
+		z.last[0] = d
+		z.left = uint32(z.c.uint(uint64(t.n-1), z.lengths, 4+min(index, 1))) + 1
+		if kind = kindAgain; z.left == 1 {
+			kind = kindSingle
+		}
+	}
+	z.state = (z.state<<2 | kind) & 63
+}
+
+// index tells which of the last distances a match has, 4 if none.
+func (z *repeater) index(t token) int {
+	for i, d := range z.last {
+		if t.n > 0 && d == t.value {
+			return i
+		}
+	}
+	return 4
+}
+
+// literal codes a byte. After a match, what would have been its next byte is a hint as long as the bits agree.
+func (z *repeater) literal(v byte) byte {
+	trees := z.literals[int(z.back(1)>>4)*3*256:][:3*256]
+	hint := uint32(z.back(z.last[0]))
+	agree := z.state&3 != 0
+	node := uint32(1)
+	for i := 7; i >= 0; i-- {
+		tree := uint32(0)
+		bit := hint >> i & 1
+		if agree {
+			tree = 256 + bit<<8
+		}
+		got := uint32(z.c.flag(int(v>>i&1), &trees[tree+node], lzLimit))
+		agree = agree && got == bit
+		node = node<<1 | got
+	}
+	return byte(node)
+}
+
+// distance codes that of a match, the lowest 4 bits apart: records have sizes.
+func (z *repeater) distance(d uint32) {
+	context := int(min(z.left-shortest, 3))
+	v := d - 1
+	high := uint32(z.c.uint(uint64(v>>4), z.distances, context))
+	tree, node := z.low[(context*8+width(uint64(high)))*16:][:16], uint32(1)
+	for i := 3; i >= 0; i-- {
+		node = node<<1 | uint32(z.c.flag(int(v>>i&1), &tree[node], lzLimit))
+	}
+	copy(z.last[1:], z.last[:3])
+	z.last[0] = high<<4 | node&15 + 1
+}

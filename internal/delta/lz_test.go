@@ -1,0 +1,101 @@
+package delta
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"testing"
+)
+
+// repeated codes b, given to the repeater in pieces of n bytes.
+func repeated(t testing.TB, b []byte, n int) []byte {
+	t.Helper()
+	z := newRepeater(newEncoder())
+	z.tokens = tokensOf(b)
+	if err := z.take(len(b), n, func([]byte) {}); err != nil || len(z.tokens) > 0 {
+		t.Fatalf("%v, or %d tokens too many", err, len(z.tokens))
+	}
+	return z.c.finish()
+}
+
+func (z *repeater) take(size, n int, got func([]byte)) error {
+	buf := make([]byte, n)
+	for size > 0 {
+		k := min(n, size)
+		if err := z.read(buf[:k]); err != nil {
+			return err
+		}
+		got(buf[:k])
+		size -= k
+	}
+	return nil
+}
+
+func TestRepeats(t *testing.T) {
+	for name, b := range deflateInputs() {
+		coded := repeated(t, b, 777)
+		var out bytes.Buffer
+		z := newRepeater(newDecoder(coded))
+		if err := z.take(len(b), 1000, func(b []byte) { out.Write(b) }); err != nil || !bytes.Equal(out.Bytes(), b) || z.left != 0 {
+			t.Errorf("%s: other bytes, or %v", name, err)
+		}
+		if z.c.end() != nil {
+			t.Errorf("%s: the body does not end with the bytes", name)
+		}
+		if n := len(linked(t, b)); len(coded) > n+n/30+60 {
+			t.Errorf("%s: %d bytes, and %d deflated", name, len(coded), n)
+		}
+	}
+}
+
+// What was coded by this version, and what it says.
+func TestRepeatsAreFrozen(t *testing.T) {
+	b := append(append(text(60, 3), random(8, 300)...), text(90, 4)...)
+	var coded []byte
+	if *update {
+		coded = repeated(t, b, len(b))
+	}
+	z := newRepeater(newDecoder(golden(t, "repeats", coded)))
+	sum := sha256.New()
+	if err := z.take(len(b), 100, func(b []byte) { sum.Write(b) }); err != nil {
+		t.Fatal(err)
+	}
+	if want := sha256.Sum256(b); !bytes.Equal(sum.Sum(nil), want[:]) {
+		t.Error("other bytes than they were: this breaks every published delta")
+	}
+}
+
+// A ring of history goes round.
+func TestRepeatsOfLongInsertions(t *testing.T) {
+	if testing.Short() {
+		return
+	}
+	part := random(6, 200_000)
+	b := append(bytes.Repeat([]byte("0123456789abcdef"), ringSize/16), part...)
+	b = append(append(b, make([]byte, 300_000)...), part...)
+	coded := repeated(t, b, 1<<16)
+	if len(coded) > 215_000 {
+		t.Errorf("%d bytes: what came before was not found", len(coded))
+	}
+	z, at := newRepeater(newDecoder(coded)), 0
+	err := z.take(len(b), 1<<16, func(got []byte) {
+		if !bytes.Equal(got, b[at:at+len(got)]) {
+			t.Fatalf("other bytes at %d", at)
+		}
+		at += len(got)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzRepeats(f *testing.F) {
+	f.Add(repeated(f, text(50, 3), 1000), uint16(2000))
+	f.Add([]byte("nothing"), uint16(9))
+	f.Fuzz(func(t *testing.T, b []byte, n uint16) {
+		z := newRepeater(newDecoder(b))
+		if err := z.take(int(n), 100, func([]byte) {}); err != nil && !errors.Is(err, ErrFormat) {
+			t.Fatal(err)
+		}
+	})
+}

@@ -1,0 +1,247 @@
+package delta
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+)
+
+// A parser cuts what is inserted into the tokens that cost least, by dynamic programming over stretches of it. Prices come from
+// a repeater that learns from what was chosen so far.
+type parser struct {
+	all    []byte
+	model  *repeater
+	head   []int32 // last place of 4 bytes, plus 1
+	short  []int32 // of 3 bytes
+	prev   []int32
+	nodes  []parseNode
+	prices [4096]float32 // of a chance in 1/4096
+	long   [8][longest + 1]float32
+}
+
+// A parseNode is the cheapest way to a place.
+type parseNode struct {
+	cost  float32
+	token token
+	from  int32
+	state uint32
+	last  [4]uint32
+}
+
+const (
+	parseStretch = 1 << 13
+	longest      = 512 // of a match
+	nice         = 128 // a match as long is taken at once
+	parseChain   = 40
+	parseBits    = 20
+)
+
+// tokens returns what all is coded as.
+func tokensOf(all []byte) (out []token) {
+	p := &parser{all: all, model: newRepeater(&coder{encoding: true, training: true}), head: make([]int32, 1<<parseBits),
+		short: make([]int32, 1<<16), prev: make([]int32, len(all)), nodes: make([]parseNode, parseStretch+1)}
+	for i := range p.prices {
+		p.prices[i] = float32(-math.Log2((float64(i) + 0.5) / 4096))
+	}
+	for at := 0; at < len(all); at += parseStretch {
+		found := p.stretch(at, min(parseStretch, len(all)-at))
+		p.model.tokens = found
+		for len(p.model.tokens) > 0 {
+			for p.model.token(); p.model.left > 0; p.model.left-- {
+				p.model.push(p.model.back(p.model.last[0]))
+			}
+		}
+		out = append(out, found...)
+	}
+	return out
+}
+
+func (p *parser) price(bit int, c chance) float32 {
+	v := uint32(c) >> 20
+	if bit == 0 {
+		v = 4095 - v
+	}
+	return p.prices[v]
+}
+
+func (p *parser) uint(v uint64, m *intModel, context int) (cost float32) {
+	n := bits.Len64(v)
+	tree, node := m.length[context*128:context*128+128], 1
+	for i := 6; i >= 0; i-- {
+		bit := n >> i & 1
+		cost += p.price(bit, tree[node])
+		node = node<<1 | bit
+	}
+	if n < 2 {
+		return cost
+	}
+	upper, at := m.upper[(context*64+n-1)*8:][:8], 1
+	for i := n - 2; i >= 0; i-- {
+		if at >= 8 {
+			return cost + float32(i+1)
+		}
+		bit := int(v >> i & 1)
+		cost += p.price(bit, upper[at])
+		at = at<<1 | bit
+	}
+	return cost
+}
+
+func (p *parser) literal(at int, n *parseNode) (cost float32) {
+	hint, before := uint32(0), byte(0)
+	if int(n.last[0]) <= at {
+		hint = uint32(p.all[at-int(n.last[0])])
+	}
+	if at > 0 {
+		before = p.all[at-1]
+	}
+	trees, v, agree, node := p.model.literals[int(before>>4)*3*256:][:3*256], uint32(p.all[at]), n.state&3 != 0, uint32(1)
+	for i := 7; i >= 0; i-- {
+		bit, tree := v>>i&1, uint32(0)
+		if agree {
+			tree = 256 + hint>>i&1<<8
+		}
+		cost += p.price(int(bit), trees[tree+node])
+		agree = agree && bit == hint>>i&1
+		node = node<<1 | bit
+	}
+	return cost
+}
+
+func (p *parser) distance(d, n uint32) float32 {
+	context := int(min(n-shortest, 3))
+	v := d - 1
+	cost := p.uint(uint64(v>>4), p.model.distances, context)
+	tree, node := p.model.low[(context*8+width(uint64(v>>4)))*16:][:16], uint32(1)
+	for i := 3; i >= 0; i-- {
+		bit := v >> i & 1
+		cost += p.price(int(bit), tree[node])
+		node = node<<1 | bit
+	}
+	return cost
+}
+
+// stretch finds the tokens of n bytes from at on.
+func (p *parser) stretch(at, n int) (out []token) {
+	for context := range p.long {
+		for length := range p.long[context] {
+			p.long[context][length] = p.uint(uint64(length), p.model.lengths, context)
+		}
+	}
+	for i := range p.nodes[:n+1] {
+		p.nodes[i].cost = math.MaxFloat32
+	}
+	p.nodes[0] = parseNode{state: p.model.state, last: p.model.last}
+	for i, skip := 0, 0; i < n; i++ {
+		if skip > 0 {
+			skip--
+			p.note(at + i)
+			continue
+		}
+		skip = p.relax(at+i, i, n)
+	}
+	for i := n; i > 0; i = int(p.nodes[i].from) {
+		out = append(out, p.nodes[i].token)
+	}
+	for i, k := 0, len(out)-1; i < k; i, k = i+1, k-1 {
+		out[i], out[k] = out[k], out[i]
+	}
+	return out
+}
+
+// offer takes a way to a place if it is the cheapest so far.
+func (p *parser) offer(from, to int, cost float32, t token, state uint32, index int) {
+	n, f := &p.nodes[to], &p.nodes[from]
+	if cost >= n.cost {
+		return
+	}
+	*n = parseNode{cost: cost, token: t, from: int32(from), state: state, last: f.last}
+	switch {
+	case t.n == 0 || index == 0:
+	case index < 4:
+		copy(n.last[1:index+1], f.last[:index])
+		n.last[0] = t.value
+	default:
+		copy(n.last[1:], f.last[:3])
+		n.last[0] = t.value
+	}
+}
+
+// relax goes on from node i, which is at place at, and returns how many places to skip.
+func (p *parser) relax(at, i, n int) (skip int) {
+	f, m := p.nodes[i], p.model
+	rest := p.all[at : at+min(n-i, longest)]
+	p.offer(i, i+1, f.cost+p.price(0, m.match[f.state])+p.literal(at, &f), token{value: uint32(p.all[at])}, f.state<<2&63, 0)
+	cost := f.cost + p.price(1, m.match[f.state])
+	again := cost + p.price(1, m.again[f.state])
+	for index, d := range f.last {
+		if int(d) > at || int(d) > ringSize {
+			continue
+		}
+		length := common(p.all[at-int(d):], rest)
+		high := index >> 1
+		base := again + p.price(high, m.which[0]) + p.price(index&1, m.which[1+high])
+		for k := 1; k <= length; k++ {
+			kind := uint32(kindAgain)
+			if k == 1 {
+				kind = kindSingle
+			} else if length >= nice {
+				k = length
+			}
+			p.offer(i, i+k, base+p.long[4+min(index, 1)][k-1], token{uint32(k), d}, (f.state<<2|kind)&63, index)
+		}
+		if length >= nice {
+			p.note(at)
+			return length - 1
+		}
+	}
+	return p.fresh(at, i, rest, cost+p.price(0, m.again[f.state]), &f)
+}
+
+// fresh offers matches at new distances.
+func (p *parser) fresh(at, i int, rest []byte, cost float32, f *parseNode) (skip int) {
+	best := shortest - 1
+	try := func(from int) {
+		d := at - from
+		if d > ringSize-longest || best >= len(rest) || p.all[from+best] != rest[best] {
+			return
+		}
+		length := common(p.all[from:], rest)
+		first := best + 1
+		if length >= nice {
+			first = length
+		}
+		for k := first; k <= length; k++ {
+			p.offer(i, i+k, cost+p.long[f.state&3][k-shortest]+p.distance(uint32(d), uint32(k)), token{uint32(k), uint32(d)}, (f.state<<2|kindNew)&63, 4)
+		}
+		best = max(best, length)
+	}
+	if len(rest) >= 4 && at+8 <= len(p.all) {
+		h, s := p.hashes(at)
+		if c := p.short[s]; c > 0 {
+			try(int(c) - 1)
+		}
+		for c, k := p.head[h], 0; c > 0 && k < parseChain && best < nice; c, k = p.prev[c-1], k+1 {
+			try(int(c) - 1)
+		}
+	}
+	p.note(at)
+	if best >= nice {
+		return best - 1
+	}
+	return 0
+}
+
+func (p *parser) hashes(at int) (four, three uint32) {
+	v := binary.LittleEndian.Uint32(p.all[at:])
+	return v * 0x9e3779b1 >> (32 - parseBits), v << 8 * 0x85ebca6b >> 16
+}
+
+// note makes a place known.
+func (p *parser) note(at int) {
+	if at+8 > len(p.all) {
+		return
+	}
+	h, s := p.hashes(at)
+	p.prev[at], p.head[h], p.short[s] = p.head[h], int32(at)+1, int32(at)+1
+}
