@@ -27,8 +27,8 @@ func Channel(name string) Option { return followed(name, (*Config).signedChannel
 func UnsignedChannel(name string) Option { return followed(name, (*Config).unsignedChannel, false) }
 
 // channelAsker gets a channel's document. quick says that it may leave off when there is news, with a document
-// that is nil; whole, that there is no more to be asked.
-type channelAsker func(c *Config, state *trustState, quick bool) (doc *channel.Document, whole bool, err error)
+// that is nil.
+type channelAsker func(c *Config, state *trustState, quick bool) (*channel.Document, error)
 
 func followed(name string, ask channelAsker, signed bool) Option {
 	return func(c *Config) error {
@@ -181,25 +181,20 @@ const (
 type Offer = channel.Decision
 
 // followChannel asks the channel and makes its decision the plan's. What costs one request when nothing has
-// changed is asked first; before anything is installed the repository is asked in full.
+// changed is asked first; before anything is installed the repository is asked in full for the release.
 func (c *Config) followChannel(ctx context.Context, p *Plan) error {
 	c.event(StepCheck, fmt.Sprintf("asking %s what channel %s offers", c.repository(), c.channel))
 	state := c.openTrustState(ctx, p.Target)
 	defer state.close()
 	host := c.host(p, state)
-	var offer Offer
-	for _, quick := range []bool{true, false} {
-		doc, whole, err := c.askChannel(c, state, quick)
-		if err != nil {
-			return cause.Errorf("channel %s: %w", c.channel, err)
-		}
-		if doc == nil {
-			continue // there is news
-		}
-		if offer = doc.Choose(host); whole || !offer.Change {
-			break
-		}
+	doc, err := c.askChannel(c, state, true)
+	if err == nil && doc == nil { // there is news
+		doc, err = c.askChannel(c, state, false)
 	}
+	if err != nil {
+		return cause.Errorf("channel %s: %w", c.channel, err)
+	}
+	offer := doc.Choose(host)
 	p.Offer, p.To, p.Why = &offer, offer.Version, strings.Join(offer.Lines, "; ")
 	c.event(StepPlan, p.Why)
 	if !offer.Change {

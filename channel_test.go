@@ -377,6 +377,13 @@ func TestQuickCheckSeesNews(t *testing.T) {
 	if p := check(t, opts); p.Offer.Reason != ReasonWithdrawn {
 		t.Errorf("%+v", p.Offer)
 	}
+	// A timestamp that is signed anew comes with a look for a new root, though all else is as it was.
+	r.tuf.PublishTimestamp()
+	r.serve()
+	r.requests = nil
+	if check(t, opts); !slices.ContainsFunc(r.requests, func(q *http.Request) bool { return q.URL.Path == "/metadata/2.root.json" }) {
+		t.Errorf("the root was not asked for: %d requests", r.count())
+	}
 	// A timestamp that has expired is no news that anything is still so.
 	r.tuf.Signed["timestamp"]["expires"] = tuftest.Time(1)
 	r.tuf.PublishTimestamp()
@@ -407,6 +414,21 @@ func TestStoredChannelIsVerified(t *testing.T) {
 	}
 	if p := check(t, r.following(target)); p.Offer.Reason != ReasonPaused {
 		t.Errorf("%+v", p.Offer)
+	}
+}
+
+// A backup of the right size that is another binary is no use, and no harm.
+func TestOtherBackup(t *testing.T) {
+	old, new := buildPrograms(t)
+	r := newSignedRepo(t, new)
+	target := install(t, old)
+	other := bytes.Clone(new)
+	other[len(other)/2] ^= 1
+	if err := os.WriteFile(target+".backup", other, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.apply(target); err != nil || !bytes.Equal(read(t, target), new) {
+		t.Error(err)
 	}
 }
 

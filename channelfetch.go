@@ -20,7 +20,7 @@ var errNews = errors.New("there is news")
 // With quick set it is the one that this machine has seen, verified again, as long as the timestamp is the one that it
 // has seen, to the byte: then nothing that could be accepted is new, not even a root, since a root that
 // takes keys away comes with a timestamp of other bytes. That is one request, of some 500 bytes.
-func (c *Config) signedChannel(state *trustState, quick bool) (doc *channel.Document, whole bool, err error) {
+func (c *Config) signedChannel(state *trustState, quick bool) (doc *channel.Document, err error) {
 	err = c.inTurn(state, func(store.Reader) error {
 		if !quick {
 			doc, err = c.signedDocument(state, state)
@@ -32,7 +32,7 @@ func (c *Config) signedChannel(state *trustState, quick bool) (doc *channel.Docu
 		}
 		return err
 	})
-	return doc, !quick, err
+	return doc, err
 }
 
 // channelFile is the name of a channel's document: as the metadata lists it, and without a hash for
@@ -106,12 +106,12 @@ func (e *quickEnv) Fetch(name string, limit int64) ([]byte, error) {
 
 // unsignedChannel gets a channel's document as it is served. The one that was seen before is not sent again, and
 // nothing older is taken: that is all that can be said for it.
-func (c *Config) unsignedChannel(state *trustState, _ bool) (doc *channel.Document, whole bool, err error) {
+func (c *Config) unsignedChannel(state *trustState, _ bool) (doc *channel.Document, err error) {
 	err = c.inTurn(state, func(reader store.Reader) error {
 		doc, err = c.unsignedDocument(state, reader)
 		return err
 	})
-	return doc, true, err
+	return doc, err
 }
 
 func (c *Config) unsignedDocument(state *trustState, reader store.Reader) (*channel.Document, error) {

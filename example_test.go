@@ -138,3 +138,33 @@ func ExampleHint() {
 	// no such release: true
 	// hint: check the repository, the version, the os and the arch
 }
+
+// A program that follows a channel checks, and says what it found. With a trust root the option is Channel.
+func ExampleUnsignedChannel() {
+	folder, target := repository()
+	defer os.RemoveAll(folder)
+	check(os.Mkdir(filepath.Join(folder, "repo", "channels"), 0o700))
+	// update-repo promote writes it.
+	document := `{"format": 1, "channel": "stable", "serial": 1, "releases": [
+		{"version": "1.1.0", "platforms": ["linux/amd64"], "rollout": 2.5}]}`
+	check(os.WriteFile(filepath.Join(folder, "repo", "channels", "stable.json"), []byte(document), 0o600))
+
+	for _, machine := range []string{"machine-1", "machine-20"} {
+		plan, err := updater.Check(context.Background(),
+			updater.SourceRepo(filepath.Join(folder, "repo")), updater.TargetFile(target), updater.AllowContainer(),
+			updater.UnsignedChannel("stable"), updater.CurrentVersion("1.0.0"), updater.MachineID(machine),
+			updater.OS("linux"), updater.Arch("amd64"))
+		check(err)
+		switch offer := plan.Offer; {
+		case !plan.UpToDate:
+			fmt.Println("installing", plan.To, "since it is", offer.Reason)
+		case offer.Cause != "":
+			fmt.Println(offer.Version, "waits until", offer.Due, "for", offer.Reason)
+		default:
+			fmt.Println("staying:", offer.Reason)
+		}
+	}
+	// Output:
+	// staying: not-in-rollout
+	// installing 1.1.0 since it is offered
+}
