@@ -3,6 +3,7 @@ package zstd
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -107,15 +108,18 @@ func crafted() []craft {
 		{name: "shorter than it says", data: single(2, raw(true, "a")...), want: "a", err: ErrFormat},
 		{name: "a block larger than the window", data: aFrame(0, rle(true, 1025, 'a')...), err: ErrFormat},
 		{name: "a block of the window", data: aFrame(0, rle(true, 1024, 'a')...), want: string(bytes.Repeat([]byte("a"), 1024))},
+		{name: "a raw block larger than the window", data: aFrame(0, raw(true, string(make([]byte, 1500)))...), err: ErrFormat},
+		{name: "a compressed block larger than the window", data: aFrame(0, compressed(true, make([]byte, 1500))...), err: ErrFormat},
 		{name: "an empty compressed block", data: aFrame(0, compressed(true)...), err: ErrFormat},
 		{name: "no number of sequences", data: aFrame(0, compressed(true, plainLiterals("abc"))...), err: ErrFormat},
 		{name: "literals alone", data: aFrame(0, compressed(true, plainLiterals("abc"), zero)...), want: "abc"},
 		{name: "something after literals alone", data: aFrame(0, compressed(true, plainLiterals("abc"), zero, zero)...), err: ErrFormat},
 		{name: "literals cut short", data: aFrame(0, compressed(true, []byte{4 << 3, 'a'})...), err: ErrFormat},
+		{name: "many literals cut short", data: aFrame(0, compressed(true, []byte{rawLiterals | 1<<2, 64, 'a'})...), err: ErrFormat},
 		{name: "RLE literals", data: aFrame(0, compressed(true, []byte{rleLiterals | 9<<3, 'a'}, zero)...), want: "aaaaaaaaa"},
 		{name: "RLE literals, size of 12 bits", data: aFrame(0, compressed(true, []byte{rleLiterals | 1<<2 | 4<<4, 0, 'a'}, zero)...), want: "aaaa"},
 		{name: "RLE literals, size of 20 bits", data: aFrame(0, compressed(true, []byte{rleLiterals | 3<<2 | 4<<4, 0, 0, 'a'}, zero)...), want: "aaaa"},
-		{name: "RLE literals, more than a block", data: aFrame(0, compressed(true, []byte{rleLiterals | 3<<2 | 4<<4, 0x40, 0, 'a'}, zero)...), err: ErrFormat},
+		{name: "RLE literals, more than a block", data: aFrame(0, compressed(true, []byte{rleLiterals | 3<<2 | 0xf0, 0xff, 0xff, 'a'}, zero)...), err: ErrFormat},
 		{name: "treeless literals without a tree", data: aFrame(0, compressed(true, []byte{treelessLiterals | 1<<4, 0x40, 0, 1}, zero)...), err: ErrFormat},
 		{name: "literals in one stream", data: aFrame(0, compressed(true, coded(codedLiterals, 4, huff, backwards(field{0, 1}, field{1, 1}, field{1, 1}, field{0, 1})), zero)...), want: "\x00\x01\x01\x00"},
 		{name: "and treeless ones after them", data: aFrame(0, slices.Concat(compressed(false, coded(codedLiterals, 1, huff, backwards(field{0, 1})), zero),
@@ -127,6 +131,9 @@ func crafted() []craft {
 		{name: "a stream without an end", data: aFrame(0, compressed(true, coded(codedLiterals, 1, huff, []byte{0}), zero)...), err: ErrFormat},
 		{name: "four streams cut short", data: aFrame(0, compressed(true, []byte{codedLiterals | 1<<2 | 8<<4, 0, 1, 128, 0x10, 1, 0}, zero)...), err: ErrFormat},
 		{name: "weights that are not whole", data: aFrame(0, compressed(true, coded(codedLiterals, 1, []byte{130, 0x33, 0x10}, backwards(field{0, 1})), zero)...), err: ErrFormat},
+		{name: "weights that are no power of two", data: aFrame(0, compressed(true, coded(codedLiterals, 1, []byte{133, 0x11, 0x11, 0x13}, backwards(field{0, 1})), zero)...), err: ErrFormat},
+		{name: "eight literals in four streams", data: aFrame(0, compressed(true, inFour(8, huff, backwards(field{1, 1}, field{0, 1})), zero)...), want: "\x01\x00\x01\x00\x01\x00\x01\x00"},
+		{name: "five literals in four streams", data: aFrame(0, compressed(true, inFour(5, huff, backwards(field{1, 1}, field{0, 1})), zero)...), err: ErrFormat},
 		{name: "no weights", data: aFrame(0, compressed(true, coded(codedLiterals, 1, []byte{128, 0}, backwards(field{0, 1})), zero)...), err: ErrFormat},
 		{name: "a weight too large", data: aFrame(0, compressed(true, coded(codedLiterals, 1, []byte{128, 0xc0}, backwards(field{0, 1})), zero)...), err: ErrFormat},
 		{name: "no table", data: aFrame(0, compressed(true, coded(codedLiterals, 1, nil, nil), zero)...), err: ErrFormat},
@@ -161,7 +168,7 @@ func crafted() []craft {
 		{name: "a code that is not there", data: after(compressed(true, none, sameCodes(1, 36, 0, 0))), want: "abcdefghij", err: ErrFormat},
 		{name: "a table of no earlier block", data: after(compressed(true, none, []byte{1, repeatMode << 6, 1})), want: "abcdefghij", err: ErrFormat},
 		{name: "tables of the block before", data: after(compressed(false, plainLiterals("X"), sameCodes(1, 1, 0, 0)), compressed(true, plainLiterals("Y"), []byte{1, repeatMode<<6 | repeatMode<<4 | repeatMode<<2, 1})), want: "abcdefghijXXXXYYYY"},
-		{name: "reserved bits of sequences", data: after(compressed(true, none, []byte{1, 1, 1})), want: "abcdefghij", err: ErrFormat},
+		{name: "reserved bits of sequences", data: after(compressed(true, plainLiterals("X"), []byte{1, rleMode<<6 | rleMode<<4 | rleMode<<2 | 1, 1, 0, 0, 1})), want: "abcdefghij", err: ErrFormat},
 		{name: "no sequences, in two bytes", data: aFrame(0, compressed(true, plainLiterals("abc"), []byte{128, 0})...), want: "abc"},
 		{name: "one sequence, in two bytes", data: after(compressed(true, plainLiterals("X"), append([]byte{128}, sameCodes(1, 1, 0, 0)...))), want: "abcdefghijXXXX"},
 		{name: "a number of sequences cut short", data: aFrame(0, compressed(true, none, []byte{255, 1})...), err: ErrFormat},
@@ -169,6 +176,7 @@ func crafted() []craft {
 		{name: "the states cut short", data: aFrame(0, compressed(true, none, []byte{1, 0, 1})...), err: ErrFormat},
 		{name: "more sequences than there are", data: after(compressed(true, plainLiterals("X"), sameCodes(255, 1, 0, 0))), want: "abcdefghij", err: ErrFormat},
 		{name: "an FSE table with too many states", data: after(compressed(true, none, []byte{1, describedMode << 6, 15, 0, 0, 0, 1})), want: "abcdefghij", err: ErrFormat},
+		{name: "an FSE table with twice as many states as there may be", data: after(compressed(true, none, []byte{1, describedMode << 6, 0xf5, 0xff, 0, 0, 0, 1})), want: "abcdefghij", err: ErrFormat},
 		{name: "an FSE table with too many symbols", data: after(compressed(true, none, []byte{1, describedMode << 6, 0x10, 0xfc, 0xff, 0xff, 0xff, 0xff, 0xff, 1})), want: "abcdefghij", err: ErrFormat},
 		{name: "an FSE table cut short", data: after(compressed(true, none, []byte{1, describedMode << 6, 0})), want: "abcdefghij", err: ErrFormat},
 	}
@@ -179,6 +187,42 @@ func coded(kind, n int, table, stream []byte) []byte {
 	body := append(slices.Clone(table), stream...)
 	v := kind | n<<4 | len(body)<<14
 	return append([]byte{byte(v), byte(v >> 8), byte(v >> 16)}, body...)
+}
+
+// inFour are n literals in four streams that are alike.
+func inFour(n int, table, stream []byte) []byte {
+	size := byte(len(stream))
+	jump := []byte{size, 0, size, 0, size, 0}
+	out := coded(codedLiterals, n, append(slices.Clone(table), jump...), bytes.Repeat(stream, 4))
+	out[0] |= 1 << 2
+	return out
+}
+
+// Matches reach back a whole window, lap after lap of the buffer.
+func TestLaps(t *testing.T) {
+	for _, code := range []byte{10, 13, 17} {
+		window := 1 << code
+		data, want := aFrame((code-10)<<3), []byte(nil)
+		random := rand.New(rand.NewPCG(1, uint64(code)))
+		for i := 0; len(want) < 40*window; i++ {
+			part := make([]byte, 1+random.IntN(min(window, 3000)))
+			for j := range part {
+				part[j] = byte(random.Uint32())
+			}
+			data, want = append(data, raw(false, string(part))...), append(want, part...)
+			if len(want) < window {
+				continue
+			}
+			data = append(data, compressed(false, plainLiterals(""), sameCodes(1, 0, code, byte(i%32), field{3, uint(code)}))...)
+			for range 3 + i%32 {
+				want = append(want, want[len(want)-window])
+			}
+		}
+		got, err := decoded(bytes.NewReader(append(data, raw(true, "")...)))
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("window %d: %d bytes of %d, %v", window, len(got), len(want), err)
+		}
+	}
 }
 
 func TestCrafted(t *testing.T) {
