@@ -131,7 +131,7 @@ func crafted() []craft {
 		{name: "a stream without an end", data: aFrame(0, compressed(true, coded(codedLiterals, 1, huff, []byte{0}), zero)...), err: ErrFormat},
 		{name: "four streams cut short", data: aFrame(0, compressed(true, []byte{codedLiterals | 1<<2 | 8<<4, 0, 1, 128, 0x10, 1, 0}, zero)...), err: ErrFormat},
 		{name: "weights that are not whole", data: aFrame(0, compressed(true, coded(codedLiterals, 1, []byte{130, 0x33, 0x10}, backwards(field{0, 1})), zero)...), err: ErrFormat},
-		{name: "weights that are no power of two", data: aFrame(0, compressed(true, coded(codedLiterals, 1, []byte{133, 0x11, 0x11, 0x13}, backwards(field{0, 1})), zero)...), err: ErrFormat},
+		{name: "weights that are no power of two", data: aFrame(0, compressed(true, coded(codedLiterals, 1, []byte{133, 0x11, 0x11, 0x13}, backwards(field{0, 4})), zero)...), err: ErrFormat},
 		{name: "eight literals in four streams", data: aFrame(0, compressed(true, inFour(8, huff, backwards(field{1, 1}, field{0, 1})), zero)...), want: "\x01\x00\x01\x00\x01\x00\x01\x00"},
 		{name: "five literals in four streams", data: aFrame(0, compressed(true, inFour(5, huff, backwards(field{1, 1}, field{0, 1})), zero)...), err: ErrFormat},
 		{name: "no weights", data: aFrame(0, compressed(true, coded(codedLiterals, 1, []byte{128, 0}, backwards(field{0, 1})), zero)...), err: ErrFormat},
@@ -200,11 +200,11 @@ func inFour(n int, table, stream []byte) []byte {
 
 // Matches reach back a whole window, lap after lap of the buffer.
 func TestLaps(t *testing.T) {
-	for _, code := range []byte{10, 13, 17} {
+	for _, code := range []byte{10, 13, 17, 20} {
 		window := 1 << code
 		data, want := aFrame((code-10)<<3), []byte(nil)
 		random := rand.New(rand.NewPCG(1, uint64(code)))
-		for i := 0; len(want) < 40*window; i++ {
+		for i := 0; len(want) < min(40*window, 7<<20); i++ {
 			part := make([]byte, 1+random.IntN(min(window, 3000)))
 			for j := range part {
 				part[j] = byte(random.Uint32())
@@ -236,5 +236,49 @@ func TestCrafted(t *testing.T) {
 				t.Errorf("%s, %d bytes of it: %v", c.name, n, err)
 			}
 		}
+	}
+}
+
+// state is the first one of the table that means what code does.
+func state(k *kind, code int) uint {
+	for i, c := range k.predefined.cells[:1<<k.predefined.log] {
+		if c.base() == k.values[code].base() && uint8(c) == uint8(k.values[code]) {
+			return uint(i)
+		}
+	}
+	panic("no state has that code")
+}
+
+// A sequence can take more bits than are in one load: 20, 16 and 12 for the values, 17 for the states.
+func TestLongSequences(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 3))
+	data, want := aFrame(11<<3), []byte(nil)
+	for len(want) < 1_200_000 {
+		part := make([]byte, largestBlock)
+		for i := range part {
+			part[i] = byte(random.Uint32())
+		}
+		data, want = append(data, raw(false, string(part))...), append(want, part...)
+	}
+	k := codes()
+	const literals, first, match, offset = 5000, 4096 + 5, 65539 + 77, 1<<20 + 1000 - 3
+	stream := backwards(
+		field{state(&k.literal, 31), 6}, field{state(&k.offset, 20), 5}, field{state(&k.match, 52), 6},
+		field{1000, 20}, field{77, 16}, field{5, 12},
+		field{state(&k.literal, 1), 6}, field{state(&k.match, 0), 6}, field{state(&k.offset, 2), 5},
+		field{3, 2},
+	)
+	data = append(data, compressed(true, []byte{rleLiterals | 3<<2 | literals&15<<4, literals >> 4 & 0xff, literals >> 12, 'L'}, append([]byte{2, 0}, stream...))...)
+	want = append(want, bytes.Repeat([]byte("L"), first)...)
+	for range match {
+		want = append(want, want[len(want)-offset])
+	}
+	want = append(want, 'L')
+	for range 3 {
+		want = append(want, want[len(want)-4])
+	}
+	want = append(want, bytes.Repeat([]byte("L"), literals-first-1)...)
+	if got, err := decoded(bytes.NewReader(data)); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes of %d, %v", len(got), len(want), err)
 	}
 }
