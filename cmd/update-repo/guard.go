@@ -32,17 +32,19 @@ type probationFlags struct {
 	within    time.Duration
 	selfTest  time.Duration
 	allowHeld bool
+	backups   int
 }
 
 func (f *probationFlags) flags(c *cobra.Command) {
 	c.Flags().IntVar(&f.attempts, "probation", 0, "put the new version on probation: it goes back after so many unclean exits")
 	c.Flags().DurationVar(&f.within, "within", 10*time.Minute, "with --probation, or if it is not confirmed while running so long")
 	c.Flags().DurationVar(&f.selfTest, "self-test", 0, "run the new version's self-test before the swap, for so long at most; it has to embed the library")
+	c.Flags().IntVar(&f.backups, "backups", 1, "how many previous binaries are kept")
 	c.Flags().BoolVar(&f.allowHeld, "allow-held", false, "install a version that went back before")
 }
 
 func (f *probationFlags) options() []updater.Option {
-	opts := []updater.Option{updater.Probation(0, 0)} // what earlier ones left counts
+	opts := []updater.Option{updater.Probation(0, 0), updater.Backups(f.backups)} // what earlier probations left counts
 	if f.attempts != 0 {
 		opts = append(opts, updater.Probation(f.attempts, f.within))
 	}
