@@ -98,4 +98,4 @@ test-windows:
 	@sh test/windows.sh
 
 bench-delta:
-	@sh internal/delta/bench.sh $(CORPUS)
+	@bash internal/delta/bench.sh $(CORPUS)

@@ -21,16 +21,17 @@ type matcher struct {
 
 const (
 	seedLength = 8
+	seedEvery  = 2 // places in old that are looked up: half the memory, and matches grow backwards anyway
 	maxChain   = 24
 )
 
 func newMatcher(old []byte, far int) *matcher {
 	m := &matcher{old: old, far: far, bits: max(10, min(22, bits.Len(uint(len(old)))-1))}
 	m.head = make([]uint32, 1<<m.bits)
-	m.prev = make([]uint32, len(old))
-	for i := 0; i+seedLength <= len(old); i++ {
+	m.prev = make([]uint32, len(old)/seedEvery+1)
+	for i := 0; i+seedLength <= len(old); i += seedEvery {
 		h := m.hash(old[i:])
-		m.prev[i] = m.head[h]
+		m.prev[i/seedEvery] = m.head[h]
 		m.head[h] = uint32(i) + 1
 	}
 	return m
@@ -64,7 +65,7 @@ func (m *matcher) longest(fresh []byte, hint, expected int) (at, n, worth int) {
 			break
 		}
 		i := int(next - 1)
-		next = m.prev[i]
+		next = m.prev[i/seedEvery]
 		cost := m.far
 		if near(i, hint) || near(i, expected) {
 			cost = 1

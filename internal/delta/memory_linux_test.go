@@ -192,7 +192,7 @@ func newHostile(size uint64) *hostile {
 	im.lay.base[baseFunctab] = functab
 	im.newSegments = im.lay.segments
 	im.move(steps(maxSteps-1), steps(maxSteps-1))
-	h.plan = &plan{image: im, generated: []generated{{kind: generatedFind, off: 1 << 10, size: 1 << 10, from: 5 << 20, count: 1 << 10}}}
+	h.plan = &plan{image: im, generated: []generated{{kind: generatedFind, off: 1 << 10, size: 1 << 10, from: 2 << 20, count: 1 << 10}}}
 	h.plan.repeats = true
 	return h
 }
@@ -232,8 +232,8 @@ func (h *hostile) rounds(c *coder) {
 	}
 	fresh := make([]byte, h.plan.size)
 	rest := len(fresh) - len(rounds)*chunk
-	if !h.plan.repeats { // as many as the history holds
-		rounds = append(rounds, op{inserted: historySize, seek: len(h.old) / 2}, op{copied: rest - historySize})
+	if !h.plan.repeats { // many, and slow
+		rounds = append(rounds, op{inserted: historySize / 2, seek: len(h.old) / 2}, op{copied: rest - historySize/2})
 	} else {
 		rounds = append(rounds, op{inserted: rest})
 	}

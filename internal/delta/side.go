@@ -17,7 +17,7 @@ const (
 
 // maxSide bounds their memory to 16 MB. Programs have one for 88 bytes; one for 48 are given room.
 const (
-	maxSide  = 1 << 21
+	maxSide  = 5 << 19
 	sideSize = 8
 	perSide  = 48
 )

@@ -1,7 +1,7 @@
 //go:build unix
 
 // Command bench measures one update of real programs: wall time, CPU time and
-// peak memory of a process that updates, with zstd and with bzip2, beside the floor of a process that
+// peak memory of a process that updates, by a delta, with zstd and with bzip2, beside the floor of a process that
 // copies, syncs and hashes the new binary. Call it with command update, the old and the new binary.
 package main
 
@@ -24,7 +24,11 @@ import (
 	"github.com/choria-io/go-updater/store"
 )
 
-const rounds = 9
+const (
+	rounds     = 9
+	oldVersion = "1.0.0"
+	newVersion = "1.0.1"
+)
 
 func main() {
 	if len(os.Args) != 4 {
@@ -48,15 +52,22 @@ func bench(update, old, new string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	began := time.Now()
-	release, err := repo.Open(store.NewDir(filepath.Join(dir, "zstd"))).Add(context.Background(),
-		repo.Addition{Path: new, Name: "program", Version: "new", OS: runtime.GOOS, Arch: runtime.GOARCH})
+	release, err := add(filepath.Join(dir, "zstd"), new, newVersion, 0)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s: %d bytes, add took %.1f s\n", new, release.Spec.Size, time.Since(began).Seconds())
 	for _, a := range release.Spec.Artifacts {
 		fmt.Printf("  %-6s %d bytes, %.1f %%\n", a.Encoding, a.Size, 100*float64(a.Size)/float64(release.Spec.Size))
+	}
+	if _, err := add(filepath.Join(dir, "delta"), old, oldVersion, 0); err != nil {
+		return err
+	}
+	withDelta, err := add(filepath.Join(dir, "delta"), new, newVersion, 1)
+	if err != nil {
+		return err
+	}
+	for _, d := range withDelta.Spec.Deltas {
+		fmt.Printf("  delta  %d bytes, %.2f %%\n", d.Size, 100*float64(d.Size)/float64(release.Spec.Size))
 	}
 	if err := onlyBzip2(dir, release); err != nil {
 		return err
@@ -68,7 +79,7 @@ func bench(update, old, new string) error {
 	go http.Serve(l, http.FileServer(http.Dir(dir)))
 
 	target := filepath.Join(dir, "target")
-	kinds := []string{"floor", "zstd", "bzip2"}
+	kinds := []string{"floor", "delta", "zstd", "bzip2"}
 	costs := map[string][]cost{}
 	for range rounds { // in turn, so that what else the machine does meets all alike
 		for _, kind := range kinds {
@@ -92,9 +103,20 @@ func bench(update, old, new string) error {
 	return nil
 }
 
+// add publishes a version, with deltas from as many before it, and tells how long that takes.
+func add(dir, path, version string, deltas int) (*repo.Release, error) {
+	began := time.Now()
+	release, err := repo.Open(store.NewDir(dir)).Add(context.Background(), repo.Addition{Path: path, Name: "program", Version: version,
+		OS: runtime.GOOS, Arch: runtime.GOARCH, Deltas: repo.Deltas{Last: deltas}})
+	if err == nil {
+		fmt.Printf("%s: %d bytes, add with %d deltas took %.1f s\n", path, release.Spec.Size, len(release.Spec.Deltas), time.Since(began).Seconds())
+	}
+	return release, err
+}
+
 // onlyBzip2 makes a second repository, as v0.1.0 wrote it.
 func onlyBzip2(dir string, r *repo.Release) error {
-	folder := "/new/" + r.OS + "/" + r.Arch
+	folder := "/" + newVersion + "/" + r.OS + "/" + r.Arch
 	if err := os.MkdirAll(dir+"/bzip2"+folder, 0o755); err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func main() {
 		err = floor(os.Args[2], os.Args[3])
 	case 3:
 		_, err = updater.ApplyContext(context.Background(), updater.SourceRepo(os.Args[1]), updater.TargetFile(os.Args[2]),
-			updater.Version("new"), updater.AllowContainer())
+			updater.Version("1.0.1"), updater.AllowContainer())
 	default:
 		err = fmt.Errorf("usage: update REPOSITORY TARGET, or update floor OLD NEW")
 	}
