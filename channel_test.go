@@ -14,11 +14,13 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/choria-io/go-updater/internal/channel"
 	"github.com/choria-io/go-updater/internal/disk"
+	"github.com/choria-io/go-updater/internal/disk/disktest"
 	"github.com/choria-io/go-updater/internal/tuf/tuftest"
 )
 
@@ -429,6 +431,46 @@ func TestOtherBackup(t *testing.T) {
 	}
 	if err := r.apply(target); err != nil || !bytes.Equal(read(t, target), new) {
 		t.Error(err)
+	}
+}
+
+// Whichever operation fails while the new binary is taken from the backup, the target is the old or the new one,
+// as the error says, and the next try succeeds.
+func TestFaultFromBackup(t *testing.T) {
+	old, new := buildPrograms(t)
+	r := newRepo(t)
+	r.publish(t, new, nil)
+	for at := 1; ; at++ {
+		target := install(t, old)
+		if err := os.WriteFile(target+".backup", new, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		hit := false
+		faulty := disktest.Wrap(disk.OS, disktest.Hooks{Aside: readsTarget(target), Before: func(op disktest.Op) error {
+			if op.N == at {
+				hit = true
+				return syscall.EIO
+			}
+			return nil
+		}})
+		_, err := ApplyContext(context.Background(), r.options(target, func(c *Config) error { c.fs = faulty; return nil })...)
+		want := old
+		if err == nil || errors.Is(err, ErrNotDurable) {
+			want = new
+		}
+		if !bytes.Equal(read(t, target), want) {
+			t.Fatalf("operation %d: the target is not what %v says", at, err)
+		}
+		if !hit {
+			if err != nil {
+				t.Fatalf("without a fault: %v", err)
+			}
+			t.Logf("%d operations", at-1)
+			return
+		}
+		if _, err := ApplyContext(context.Background(), r.options(target)...); err != nil || !bytes.Equal(read(t, target), new) {
+			t.Fatalf("operation %d, again: %v", at, err)
+		}
 	}
 }
 
