@@ -2,6 +2,7 @@
 # make daemon       a service that goes back by itself from a version that does not work
 # make test         everything that a change must pass
 # make test-stores the stores against the servers that people run, which are built once in ~/.cache
+# make bench-stores what publishing RELEASES releases and reading cost at each store, and what each adds to a program
 # make fuzz         the fuzz targets, for FUZZTIME each
 # make simulate    100,000 hosts over one bad release; draws docs/rollout.svg
 # make size        what importing the client costs, by package; fails above what is promised
@@ -12,6 +13,7 @@
 
 MODULES  = . repo stores cmd/update-repo test
 FUZZTIME = 5s
+RELEASES = 1000
 CORPUS   = $(HOME)/.cache/go-updater-corpus
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -42,9 +44,11 @@ tidy:
 
 unit:
 	@test -n "$(RACE)" || echo "no C compiler: the tests run without the race detector"
-	@for m in $(filter-out cmd/update-repo,$(MODULES)); do (cd $$m && go test $(RACE) -skip '^TestFault' $$(go list ./... | grep -v internal/delta)) || exit 1; done
+	@for m in $(filter-out cmd/update-repo,$(MODULES)); do (cd $$m && go test $(RACE) -skip '^TestFault' $$(go list ./... | grep -v -e internal/delta -e test/stores)) || exit 1; done
 	# Real programs and ten thousand damaged patches go through the delta coder here: too slow for the race detector.
 	go test ./internal/delta
+	# So are servers and a hundred publishers in one process.
+	cd test && go test ./stores
 	cd cmd/update-repo && go test ./...
 
 # Without -race, which makes the thousands of updates slow and finds nothing more in them.
@@ -54,10 +58,14 @@ fault:
 	  read n <$$code; rm $$code; exit $$n
 	cd repo && go test -count=1 -timeout 25m -run '^TestFault' .
 
-.PHONY: test-stores
+.PHONY: test-stores bench-stores
 test-stores:
 	@cd test && go vet -tags real ./stores && go run $(STATICCHECK) -tags real ./stores
 	@sh test/stores/real.sh
+
+bench-stores:
+	@RELEASES=$(RELEASES) sh test/stores/real.sh measure
+	@sh test/stores/size.sh
 
 fuzz:
 	go test -run '^$$' -fuzz FuzzParseSpec -fuzztime $(FUZZTIME) .

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the tests of the stores with the servers that people run. They are built once, outside the tree; the first run needs the
+# real.sh [measure]: runs the tests of the stores, or measures them, with the servers that people run. They are built once, outside the tree; the first run needs the
 # Go module proxy and npm, and Debian's packages where nginx or npm are missing and we are root.
 set -eu
 cd "$(dirname "$0")/.."
@@ -44,6 +44,11 @@ trap 'rm -rf "$work"' EXIT
 go test -tags real -c -o "$work/stores.test" ./stores
 export STORES_BIN="$cache/bin"
 cd stores
+
+if [ "${1:-}" = measure ]; then
+	"$work/stores.test" -test.timeout 3h -test.run '^TestMeasure$' -test.v
+	exit
+fi
 
 # Each is mostly a server and a publisher that wait for each other, so two run at a time. What has failed is shown.
 code=0
