@@ -92,7 +92,7 @@ func verifyAll(t *testing.T, dir string, opts ...updater.Option) {
 	list, err := r.List(ctx)
 	must(t, err)
 	for _, release := range list {
-		if err := Verify(ctx, dir, release, nil, opts...); err != nil {
+		if err := Verify(ctx, store.NewDir(dir), release, nil, opts...); err != nil {
 			t.Error(err)
 		}
 	}
@@ -266,7 +266,7 @@ func TestVerifyDeltas(t *testing.T) {
 		if c.data != nil {
 			must(t, os.WriteFile(file, c.data, 0o600))
 		}
-		err = Verify(ctx, dir, *release, nil)
+		err = Verify(ctx, store.NewDir(dir), *release, nil)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), good.Deltas[1].File) {
 			t.Errorf("%s: %v", name, err)
 		}

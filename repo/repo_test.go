@@ -85,7 +85,7 @@ func whole(t *testing.T, dir string) string {
 	if len(list) == 0 {
 		return ""
 	}
-	if err := Verify(ctx, dir, list[0], nil); err != nil {
+	if err := Verify(ctx, store.NewDir(dir), list[0], nil); err != nil {
 		t.Error(err)
 	}
 	if list[0].Spec == nil {
@@ -241,7 +241,7 @@ func TestSigning(t *testing.T) {
 		t.Fatal(err)
 	}
 	list, _ := r.List(ctx)
-	if err := Verify(ctx, dir, list[0], public); !errors.Is(err, updater.ErrSignature) {
+	if err := Verify(ctx, store.NewDir(dir), list[0], public); !errors.Is(err, updater.ErrSignature) {
 		t.Errorf("unsigned: %v", err)
 	}
 	before := files(t, dir)
@@ -250,7 +250,7 @@ func TestSigning(t *testing.T) {
 		t.Fatal(err)
 	}
 	after := files(t, dir)
-	if err := Verify(ctx, dir, list[0], public); err != nil || before["1.2.3/linux/amd64/choria.zst"] != after["1.2.3/linux/amd64/choria.zst"] {
+	if err := Verify(ctx, store.NewDir(dir), list[0], public); err != nil || before["1.2.3/linux/amd64/choria.zst"] != after["1.2.3/linux/amd64/choria.zst"] {
 		t.Errorf("signed later: %v", err)
 	}
 }
@@ -316,7 +316,7 @@ func TestVerifySeesDamage(t *testing.T) {
 		}
 		damage(filepath.Join(dir, "1.2.3/linux/amd64"))
 		list, err := r.List(ctx)
-		if err != nil || len(list) != 1 || Verify(ctx, dir, list[0], nil) == nil {
+		if err != nil || len(list) != 1 || Verify(ctx, store.NewDir(dir), list[0], nil) == nil {
 			t.Errorf("%s is not seen: %v, %v", name, list, err)
 		}
 	}

@@ -11,21 +11,22 @@ import (
 	"strings"
 
 	updater "github.com/choria-io/go-updater"
+	"github.com/choria-io/go-updater/store"
 )
 
-// Verify fetches every artifact of a release from location with the client
+// Verify fetches every artifact of a release from a store with the client
 // that programs embed, and so re-hashes and decodes it; deltas are applied to their bases, as far as those are there (see
 // [Repo.Baseless]). It returns one error for each file that is not as release.json says.
 //
 // key may be nil; with it, the release's signature is checked, and opts may hold a trust root. What [Repo.Unnamed] returns
 // is no damage.
-func Verify(ctx context.Context, location string, r Release, key []byte, opts ...updater.Option) error {
+func Verify(ctx context.Context, from store.Reader, r Release, key []byte, opts ...updater.Option) error {
 	folder, err := os.MkdirTemp("", "update-repo")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(folder)
-	v := &verifier{location: location, key: key, opts: opts, binary: filepath.Join(folder, "binary")}
+	v := &verifier{from: from, key: key, opts: opts, binary: filepath.Join(folder, "binary")}
 	spec, d, err := v.spec(r)
 	if err != nil {
 		return err
@@ -46,17 +47,17 @@ func Verify(ctx context.Context, location string, r Release, key []byte, opts ..
 
 // verifier sees a repository as a client does.
 type verifier struct {
-	location string
-	key      []byte
-	opts     []updater.Option
-	binary   string // where what is fetched is put
+	from   store.Reader
+	key    []byte
+	opts   []updater.Option
+	binary string // where what is fetched is put
 }
 
 // spec fetches a release.json, and returns what fetches the binary.
 func (v *verifier) spec(r Release) (*updater.Spec, *updater.HTTPDownloader, error) {
 	d := &updater.HTTPDownloader{}
 	spec, err := updater.FetchSpec(append([]updater.Option{
-		updater.SourceRepo(v.location), updater.Version(r.Version), updater.OS(r.OS), updater.Arch(r.Arch),
+		updater.Repository(v.from), updater.Version(r.Version), updater.OS(r.OS), updater.Arch(r.Arch),
 		updater.TargetFile(v.binary), updater.PublicKey(v.key),
 		updater.DownloadMethod(d), updater.Attempts(1), updater.Logger(log.New(io.Discard, "", 0))}, v.opts...)...)
 	return spec, d, err

@@ -56,14 +56,10 @@ func (v *verifier) fetchDelta(ctx context.Context, r Release, d updater.Delta) (
 	if err != nil {
 		return nil, err
 	}
-	from, err := store.New(v.location, store.HTTPOptions{})
-	if err != nil {
-		return nil, err
-	}
 	if d.Size > maxDelta {
 		return nil, fmt.Errorf("its %d bytes are too many: clients take at most %d", d.Size, maxDelta)
 	}
-	f := store.Fetcher{Readers: []store.Reader{from}, Attempts: 1}
+	f := store.Fetcher{Readers: []store.Reader{v.from}, Attempts: 1}
 	data, err := f.ReadFile(ctx, folder+"/"+d.File, d.Size, nil)
 	if err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ func channelListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List the channels", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			r, err := f.openThere(c, f.repo)
+			r, err := f.openReading(c, f.repo)
 			if err != nil {
 				return err
 			}
@@ -75,7 +75,7 @@ func channelShowCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "show CHANNEL", Short: "Show a channel, the newest release first", Args: needArgs(1, 1, "the channel"),
 		RunE: func(c *cobra.Command, args []string) error {
-			r, err := f.openThere(c, f.repo)
+			r, err := f.openReading(c, f.repo)
 			if err != nil {
 				return err
 			}

@@ -31,7 +31,7 @@ func applyCommand() *cobra.Command {
 				return err
 			}
 			opts = append(append(opts, wanted...),
-				updater.SourceRepo(args[0]), updater.TargetFile(args[1]),
+				updater.TargetFile(args[1]),
 				updater.OS(p.os), updater.Arch(p.arch),
 				updater.CurrentVersion(current), updater.Mirrors(mirrors...), updater.OnEvent(progress(c)))
 			opts = append(opts, probation.options()...)
@@ -41,6 +41,11 @@ func applyCommand() *cobra.Command {
 			if container {
 				opts = append(opts, updater.AllowContainer())
 			}
+			from, err := source(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			opts = append(opts, from)
 			result, err := updater.ApplyContext(c.Context(), opts...)
 			if err != nil {
 				return err
@@ -127,7 +132,11 @@ func statusCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			plan, err := updater.Check(c.Context(), append(append(opts, wanted...), updater.SourceRepo(args[0]), updater.TargetFile(target),
+			from, err := source(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			plan, err := updater.Check(c.Context(), append(append(opts, wanted...), from, updater.TargetFile(target),
 				updater.OS(p.os), updater.Arch(p.arch), updater.OnEvent(progress(c)),
 				updater.AllowManaged(), updater.AllowContainer(), updater.Probation(0, 0))...)
 			if err != nil {

@@ -79,14 +79,6 @@ func checkDeltas(d repo.Deltas) error {
 	return nil
 }
 
-// openThere is open for a folder that has to be there.
-func (k *keyFlags) openThere(c *cobra.Command, folder string) (*repo.Repo, error) {
-	if _, err := openFolder(folder); err != nil {
-		return nil, err
-	}
-	return k.open(c, folder)
-}
-
 func pruneCommand() *cobra.Command {
 	var folder string
 	var keep int

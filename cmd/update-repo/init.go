@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/choria-io/go-updater/repo"
+	"github.com/choria-io/go-updater/stores"
 )
 
 // initFlags are what init is told.
@@ -68,11 +69,15 @@ func (f *initFlags) run(c *cobra.Command) error {
 	if _, err := os.Lstat(f.out); err == nil {
 		return fmt.Errorf("%s exists; name another file with --out", f.out)
 	}
+	s, err := stores.OpenStore(c.Context(), f.repo, stores.Options{}) // before there are keys for nothing
+	if err != nil {
+		return err
+	}
 	made, err := f.makeKeys(c, &init)
 	if err != nil {
 		return err
 	}
-	r, err := f.keyFlags.openUnpinned(c, f.repo)
+	r, err := f.unpinned(c, s)
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func keyListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "Tell who signs for what, until when that is good, and which keys are here", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			r, err := k.open(c, folder)
+			r, err := k.openReading(c, folder)
 			if err != nil {
 				return err
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/choria-io/go-updater/repo"
 	"github.com/choria-io/go-updater/store"
+	"github.com/choria-io/go-updater/stores"
 )
 
 const (
@@ -40,9 +41,35 @@ func (k *keyFlags) flags(c *cobra.Command) {
 	c.Flags().StringVar(&k.passphraseFile, "passphrase-file", "", "file with the passphrase of the keys; "+passphraseVariable+" holds one, too")
 }
 
-// open opens a repository with the keys that are at hand.
-func (k *keyFlags) open(c *cobra.Command, folder string) (*repo.Repo, error) {
-	r, err := k.openUnpinned(c, folder)
+// open opens the repository at a location for publishing, with the keys that are at hand.
+func (k *keyFlags) open(c *cobra.Command, location string) (*repo.Repo, error) {
+	s, err := stores.OpenStore(c.Context(), location, stores.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return k.pinned(c, s)
+}
+
+// openThere is open for a folder that has to be there.
+func (k *keyFlags) openThere(c *cobra.Command, location string) (*repo.Repo, error) {
+	if err := checkThere(location); err != nil {
+		return nil, err
+	}
+	return k.open(c, location)
+}
+
+// openReading is openThere for what changes nothing.
+func (k *keyFlags) openReading(c *cobra.Command, location string) (*repo.Repo, error) {
+	s, err := openReadable(c.Context(), location)
+	if err != nil {
+		return nil, err
+	}
+	return k.pinned(c, s)
+}
+
+// pinned is the repository in a store, which has to follow from the trust root beside the keys if there is one.
+func (k *keyFlags) pinned(c *cobra.Command, s store.Store) (*repo.Repo, error) {
+	r, err := k.unpinned(c, s)
 	if err != nil {
 		return nil, err
 	}
@@ -55,9 +82,9 @@ func (k *keyFlags) open(c *cobra.Command, folder string) (*repo.Repo, error) {
 	return r, nil
 }
 
-// openUnpinned believes the repository about its first root.
-func (k *keyFlags) openUnpinned(c *cobra.Command, folder string) (*repo.Repo, error) {
-	r := repo.Open(store.NewDir(folder))
+// unpinned believes the repository about its first root.
+func (k *keyFlags) unpinned(c *cobra.Command, s store.Store) (*repo.Repo, error) {
+	r := repo.Open(s)
 	files, err := repo.KeyFiles(k.folder)
 	if err != nil {
 		return nil, err
@@ -159,7 +186,11 @@ func (k *keyFlags) choose(c *cobra.Command, none bool) (string, error) {
 }
 
 // checkOutside refuses to keep keys where a web server would hand them out.
-func (k *keyFlags) checkOutside(folder string) error {
+func (k *keyFlags) checkOutside(location string) error {
+	folder, ok := folderOf(location)
+	if !ok {
+		return nil // keys are in folders
+	}
 	keys, err := filepath.Abs(k.folder)
 	if err != nil {
 		return err

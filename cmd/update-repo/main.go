@@ -1,7 +1,7 @@
 // Command update-repo makes and keeps update repositories, and updates
 // programs that do not embed the library.
 //
-// Exit codes: 0 done; 1 failed; 2 wrong usage; 3 busy, try again later;
+// Exit codes: 0 done; 1 failed; 2 wrong usage, publishing to what can be read only for one; 3 busy, try again later;
 // 4 `verify` found damage; 5 staged, other maintainers have to sign.
 package main
 
@@ -20,6 +20,7 @@ import (
 
 	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/repo"
+	"github.com/choria-io/go-updater/stores"
 )
 
 // usageError is a command line that makes no sense.
@@ -51,7 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	var usage usageError
 	switch {
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.Is(err, stores.ErrReadOnly):
 		return 2
 	case errors.Is(err, updater.ErrBusy), errors.Is(err, repo.ErrBusy):
 		return 3
@@ -96,7 +97,7 @@ func newRoot() *cobra.Command {
 			"Exit codes:\n" +
 			"  0  done\n" +
 			"  1  failed\n" +
-			"  2  wrong usage\n" +
+			"  2  wrong usage, or a repository that can be read only\n" +
 			"  3  busy: another update of the target or another publisher is running, try later\n" +
 			"  4  verify found damage\n" +
 			"  5  staged: other maintainers have to sign",

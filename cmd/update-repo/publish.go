@@ -3,14 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/repo"
-	"github.com/choria-io/go-updater/store"
+	"github.com/choria-io/go-updater/stores"
 )
 
 func publisherHint(err error) string {
@@ -29,6 +28,8 @@ func publisherHint(err error) string {
 		return "take it out of the channel with update-repo channel drop, or remove it all the same with --force"
 	case errors.Is(err, repo.ErrNoChannel):
 		return "update-repo channel list shows those that are there; update-repo promote makes one"
+	case errors.Is(err, stores.ErrReadOnly):
+		return "name the bucket or the folder behind the web server with --repo"
 	case errors.Is(err, errKeyExists):
 		return "choose another file with --out"
 	}
@@ -53,21 +54,8 @@ func (p *platform) check() error {
 	return nil
 }
 
-// openFolder is the repository in a folder that must be there: a mistyped path is no
-// empty repository.
-func openFolder(folder string) (*repo.Repo, error) {
-	info, err := os.Stat(folder)
-	if err != nil {
-		return nil, fmt.Errorf("opening the repository: %w", err)
-	}
-	if !info.IsDir() {
-		return nil, fmt.Errorf("opening the repository: %s is no folder", folder)
-	}
-	return repo.Open(store.NewDir(folder)), nil
-}
-
-func repoFlag(c *cobra.Command, folder *string) {
-	c.Flags().StringVar(folder, "repo", ".", "folder of the repository")
+func repoFlag(c *cobra.Command, location *string) {
+	c.Flags().StringVar(location, "repo", ".", "where the repository is: a folder, s3://, gs://, azblob:// or nats://")
 }
 
 func jsonFlag(c *cobra.Command, asJSON *bool) {
@@ -80,11 +68,11 @@ func listCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List the releases", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			r, err := openFolder(folder)
+			s, err := openReadable(c.Context(), folder)
 			if err != nil {
 				return err
 			}
-			list, err := r.List(c.Context())
+			list, err := repo.Open(s).List(c.Context())
 			if err != nil {
 				return err
 			}
@@ -121,10 +109,7 @@ func removeCommand() *cobra.Command {
 			if err := p.check(); err != nil {
 				return err
 			}
-			if _, err := openFolder(folder); err != nil {
-				return err
-			}
-			r, err := k.open(c, folder)
+			r, err := k.openThere(c, folder)
 			if err != nil {
 				return err
 			}

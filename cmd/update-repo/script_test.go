@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	updater "github.com/choria-io/go-updater"
@@ -22,7 +25,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs main as users do, see testdata/script. Beside testscript's own
 // commands there are `exit CODE COMMAND...`, `flip FILE`, `read VARIABLE FILE` and
 // `busy TARGET REPOSITORY`, and $BIN has programs: 1, 2, amd64, arm64, darwin and program.exe, and amd64-2 and amd64-3, later
-// versions of amd64; dwarf is amd64 with what debuggers need, and amd64-v3 asks for a processor of that level.
+// versions of amd64; $S3 is the URL of a repository in a bucket; dwarf is amd64 with what debuggers need, and amd64-v3 asks for a processor of that level.
 func TestScripts(t *testing.T) {
 	bin := programs(t)
 	testscript.Run(t, testscript.Params{
@@ -30,12 +33,29 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("BIN", bin)
-			return nil
+			return bucket(e)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exit": exit, "flip": flip, "busy": busy, "read": read,
 		},
 	})
+}
+
+// bucket is a service with the protocol of Amazon S3, for one script.
+func bucket(e *testscript.Env) error {
+	backend := s3mem.New()
+	if err := backend.CreateBucket("bucket"); err != nil {
+		return err
+	}
+	server := httptest.NewServer(gofakes3.New(backend).Server())
+	e.Defer(server.Close)
+	for key, value := range map[string]string{
+		"S3": "s3://bucket/repo?endpoint=" + server.URL, "AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "SK",
+		"AWS_EC2_METADATA_DISABLED": "true", "AWS_REGION": "us-east-1",
+	} {
+		e.Setenv(key, value)
+	}
+	return nil
 }
 
 // programs makes them: 1 and 2 are just headers that say linux/amd64 and some text, since

@@ -22,7 +22,11 @@ func serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve", Short: "Serve the repository over HTTP, on loopback unless told", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if _, err := openFolder(folder); err != nil {
+			path, ok := folderOf(folder)
+			if !ok {
+				return usageError{errors.New("serve is for a folder; other repositories have a server")}
+			}
+			if err := checkThere(folder); err != nil {
 				return err
 			}
 			l, err := net.Listen("tcp", listen)
@@ -39,7 +43,7 @@ func serveCommand() *cobra.Command {
 				l.Close()
 				return err
 			}
-			return serve(c.Context(), l, handler(store.NewDir(folder), c.ErrOrStderr()))
+			return serve(c.Context(), l, handler(store.NewDir(path), c.ErrOrStderr()))
 		},
 	}
 	repoFlag(c, &folder)

@@ -37,7 +37,7 @@ func simulateCommand() *cobra.Command {
 			"  update-repo simulate stable --version 1.3.0 --hosts 10000 --for 48h --interval 1h",
 		Args: needArgs(1, 1, "the channel"),
 		RunE: func(c *cobra.Command, args []string) error {
-			r, err := f.openThere(c, f.repo)
+			r, err := f.openReading(c, f.repo)
 			if err != nil {
 				return err
 			}

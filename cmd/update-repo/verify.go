@@ -38,10 +38,11 @@ func verifyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := openFolder(folder); err != nil {
+			s, err := openReadable(c.Context(), folder)
+			if err != nil {
 				return err
 			}
-			r, err := k.open(c, folder)
+			r, err := k.pinned(c, s)
 			if err != nil {
 				return err
 			}
@@ -52,7 +53,7 @@ func verifyCommand() *cobra.Command {
 			if len(v.Releases)+len(v.Unnamed) == 0 {
 				return fmt.Errorf("there is no release in %s", folder)
 			}
-			fetch := func(release repo.Release) error { return repo.Verify(c.Context(), folder, release, public, opts...) }
+			fetch := func(release repo.Release) error { return repo.Verify(c.Context(), s, release, public, opts...) }
 			if err := v.fetchAll(c, fetch, asJSON); err != nil {
 				return err
 			}

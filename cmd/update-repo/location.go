@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	updater "github.com/choria-io/go-updater"
+	"github.com/choria-io/go-updater/store"
+	"github.com/choria-io/go-updater/stores"
+)
+
+// openReader opens the repository at a location for reading.
+func openReader(ctx context.Context, location string) (store.Reader, error) {
+	r, err := stores.Open(ctx, location, stores.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return r, checkThere(location)
+}
+
+// openReadable is openReader for what asks a Store; a web server then refuses to list.
+func openReadable(ctx context.Context, location string) (store.Store, error) {
+	r, err := openReader(ctx, location)
+	if err != nil {
+		return nil, err
+	}
+	if s, ok := r.(store.Store); ok {
+		return s, nil
+	}
+	return readOnly{r}, nil
+}
+
+// folderOf is the folder that a location names, if it names one.
+func folderOf(location string) (string, bool) {
+	r, err := store.New(location, store.HTTPOptions{})
+	if err != nil {
+		return "", false
+	}
+	d, ok := r.(*store.Dir)
+	if !ok {
+		return "", false
+	}
+	return d.String(), true
+}
+
+// checkThere wants a folder to be there: a mistyped path is no empty repository. What is elsewhere is told by its first read.
+func checkThere(location string) error {
+	folder, ok := folderOf(location)
+	if !ok {
+		return nil
+	}
+	info, err := os.Stat(folder)
+	if err != nil {
+		return fmt.Errorf("opening the repository: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("opening the repository: %s is no folder", folder)
+	}
+	return nil
+}
+
+// readOnly is a store that can be read but neither listed nor written.
+type readOnly struct{ store.Reader }
+
+func (r readOnly) refuse(what string) error {
+	return fmt.Errorf("%s %s: %w", what, r, stores.ErrReadOnly)
+}
+
+func (r readOnly) Put(context.Context, string, io.Reader) error { return r.refuse("writing to") }
+func (r readOnly) Delete(context.Context, string) error         { return r.refuse("deleting from") }
+func (r readOnly) List(context.Context, string) ([]store.Entry, error) {
+	return nil, fmt.Errorf("a web server does not say which files it has: %w", r.refuse("listing"))
+}
+
+// source has the client read from a location.
+func source(ctx context.Context, location string) (updater.Option, error) {
+	if _, err := store.New(location, store.HTTPOptions{}); err == nil || location == "" {
+		return updater.SourceRepo(location), nil
+	}
+	r, err := stores.Open(ctx, location, stores.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return updater.Repository(r), nil
+}
