@@ -44,19 +44,19 @@ tidy:
 
 unit:
 	@test -n "$(RACE)" || echo "no C compiler: the tests run without the race detector"
-	@for m in $(filter-out cmd/update-repo,$(MODULES)); do (cd $$m && go test $(RACE) -skip '^TestFault' $$(go list ./... | grep -v -e internal/delta -e test/stores)) || exit 1; done
+	@for m in $(filter-out cmd/update-repo,$(MODULES)); do (cd $$m && go test -timeout 30m $(RACE) -skip '^TestFault' $$(go list ./... | grep -v -e internal/delta -e test/stores)) || exit 1; done
 	# Real programs and ten thousand damaged patches go through the delta coder here: too slow for the race detector.
-	go test ./internal/delta
+	go test -timeout 30m ./internal/delta
 	# So are servers and a hundred publishers in one process.
-	cd test && go test ./stores
+	cd test && go test -timeout 30m ./stores
 	cd cmd/update-repo && go test ./...
 
 # Without -race, which makes the thousands of updates slow and finds nothing more in them.
 fault:
-	@code=$$(mktemp) && { go test -v -count=1 -timeout 25m -run '^TestFault' . ; echo $$? >$$code; } | \
+	@code=$$(mktemp) && { go test -v -count=1 -timeout 40m -run '^TestFault' . ; echo $$? >$$code; } | \
 	  grep -E '^(fault test|---|[[:space:]]+fault_test|ok|FAIL)'; \
 	  read n <$$code; rm $$code; exit $$n
-	cd repo && go test -count=1 -timeout 25m -run '^TestFault' .
+	cd repo && go test -count=1 -timeout 40m -run '^TestFault' .
 
 .PHONY: test-stores bench-stores
 test-stores:
