@@ -91,19 +91,8 @@ func channelShowCommand() *cobra.Command {
 }
 
 func channelDropCommand() *cobra.Command {
-	var f channelFlags
-	var drop repo.Drop
-	c := &cobra.Command{
-		Use: "drop VERSION CHANNEL", Short: "Take a release out of a channel, as if it had never been in it",
-		Args: needArgs(2, 2, "the version or the channel"),
-		RunE: func(c *cobra.Command, args []string) error {
-			drop.Version = args[0]
-			return f.change(c, args[1], drop)
-		},
-	}
-	f.flags(c)
-	c.Flags().BoolVar(&drop.Force, "force", false, "though it is recalled")
-	return c
+	return changeCommand("drop", "Take a release out of a channel, as if it had never been in it", "though it is recalled",
+		func(version string, force bool) repo.ChannelChange { return repo.Drop{Version: version, Force: force} })
 }
 
 // channelFlags are the flags of the commands for channels.

@@ -109,49 +109,40 @@ func rolloutCommand() *cobra.Command {
 	return c
 }
 
-func pauseCommand() *cobra.Command {
+// changeCommand is a command that changes what a channel says of one version; by makes the change. Where force says
+// what for, there is a flag --force.
+func changeCommand(verb, short, force string, by func(version string, force bool) repo.ChannelChange) *cobra.Command {
 	var f channelFlags
-	var p repo.Pause
+	forced := false
 	c := &cobra.Command{
-		Use: "pause VERSION CHANNEL", Short: "Offer a release to nobody new; who has it keeps it",
+		Use: verb + " VERSION CHANNEL", Short: short,
 		Args: needArgs(2, 2, "the version or the channel"),
 		RunE: func(c *cobra.Command, args []string) error {
-			p.Version = args[0]
-			return f.change(c, args[1], p)
+			return f.change(c, args[1], by(args[0], forced))
 		},
 	}
 	f.flags(c)
-	c.Flags().BoolVar(&p.Force, "force", false, "though others rest on it")
+	if force != "" {
+		c.Flags().BoolVar(&forced, "force", false, force)
+	}
 	return c
+}
+
+func pauseCommand() *cobra.Command {
+	return changeCommand("pause", "Offer a release to nobody new; who has it keeps it", "though others rest on it",
+		func(version string, force bool) repo.ChannelChange { return repo.Pause{Version: version, Force: force} })
 }
 
 func resumeCommand() *cobra.Command {
-	var f channelFlags
-	c := &cobra.Command{
-		Use: "resume VERSION CHANNEL", Short: "Offer a release again that was paused",
-		Args: needArgs(2, 2, "the version or the channel"),
-		RunE: func(c *cobra.Command, args []string) error {
-			return f.change(c, args[1], repo.Resume{Version: args[0]})
-		},
-	}
-	f.flags(c)
-	return c
+	return changeCommand("resume", "Offer a release again that was paused", "",
+		func(version string, _ bool) repo.ChannelChange { return repo.Resume{Version: version} })
 }
 
 func withdrawCommand() *cobra.Command {
-	var f channelFlags
-	var w repo.Withdrawal
-	c := &cobra.Command{
-		Use: "withdraw VERSION CHANNEL", Short: "Offer a release to nobody; who has it keeps it until there is a newer one",
-		Args: needArgs(2, 2, "the version or the channel"),
-		RunE: func(c *cobra.Command, args []string) error {
-			w.Version = args[0]
-			return f.change(c, args[1], w)
-		},
-	}
-	f.flags(c)
-	c.Flags().BoolVar(&w.Force, "force", false, "though others rest on it")
-	return c
+	return changeCommand("withdraw", "Offer a release to nobody; who has it keeps it until there is a newer one", "though others rest on it",
+		func(version string, force bool) repo.ChannelChange {
+			return repo.Withdrawal{Version: version, Force: force}
+		})
 }
 
 func recallCommand() *cobra.Command {
