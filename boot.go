@@ -235,11 +235,7 @@ func (c *Config) reconciled(store probation.Store, target string) (*probation.Re
 	if err != nil {
 		return record, cause.Errorf("hashing the target: %w", err)
 	}
-	before := record.Current
-	if e := record.Reconcile(sum, c.clock().Wall); e != nil || record.Current != before {
-		return record, c.close(store, record, e)
-	}
-	return record, nil
+	return record, c.align(store, record, sum)
 }
 
 // watch ends the probation when the time is over.

@@ -195,17 +195,18 @@ func (c *Config) baseline(ctx context.Context) string {
 
 // settleTrial brings the record in line with what the swap did.
 func (s *Staged) settleTrial(sum string) {
-	c, store := s.Plan.c, s.Plan.c.record(s.Plan.Target)
-	if r, err := store.Read(); err == nil && r.Current == nil {
-		return
-	}
-	if err := c.reconcile(store, sum); err != nil {
+	c := s.Plan.c
+	if err := c.reconcile(c.record(s.Plan.Target), sum); err != nil {
 		c.warn(cause.Errorf("bringing the record of the probation in line: %w", err))
 	}
 }
 
-// reconcile brings the record in line with the target's hash.
+// reconcile brings the record in line with the target's hash. Where no version is on probation it leaves no trace, not
+// even a lock's file.
 func (c *Config) reconcile(store probation.Store, sum string) error {
+	if r, err := store.Read(); err != nil || r.Current == nil {
+		return err
+	}
 	unlock, err := store.Lock(lockTries, lockPause)
 	if err != nil {
 		return err
@@ -215,6 +216,11 @@ func (c *Config) reconcile(store probation.Store, sum string) error {
 	if err != nil || r.Current == nil {
 		return err
 	}
+	return c.align(store, r, sum)
+}
+
+// align ends the trial in a record if the target's hash says that it is over.
+func (c *Config) align(store probation.Store, r *probation.Record, sum string) error {
 	before := r.Current
 	if e := r.Reconcile(sum, c.clock().Wall); e != nil || r.Current != before {
 		return c.close(store, r, e)
