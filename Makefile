@@ -93,7 +93,9 @@ size:
 	@go run ./repo/bench/size
 
 kills:
-	UPDATER_KILLS=500 go test -count=1 -timeout 60m -v -run '^TestFaultKillDaemon$$' . | grep -E '^(fault test|ok|FAIL|[[:space:]]+---)'
+	@code=$$(mktemp) && { UPDATER_KILLS=500 go test -v -count=1 -timeout 60m -run '^TestFaultKillDaemon$$' . ; echo $$? >$$code; } | \
+	  grep -E '^(fault test|ok|FAIL)|--- FAIL'; \
+	  read n <$$code; rm $$code; exit $$n
 
 simulate:
 	@go run ./repo/bench/rollout docs/rollout.svg
