@@ -4,47 +4,109 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	updater "github.com/choria-io/go-updater"
+	"github.com/choria-io/go-updater/repo"
+	"github.com/choria-io/go-updater/store"
+	"github.com/choria-io/go-updater/stores"
 )
 
 var errFindings = errors.New("something is in the way of updates")
 
 func doctorCommand() *cobra.Command {
 	var f targetFlags
+	var look repoExam
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "doctor TARGET", Short: "Say what is wrong with a program's updates on this machine, and what to do next",
-		Long: "doctor looks at the target, its folder, its state, its backup and its probation, and changes nothing.\n" +
-			"Its exit code is 1 if something is in the way of updates.",
-		Args: needArgs(1, 1, "the target"),
+		Use: "doctor TARGET | REPOSITORY", Short: "Say what is in the way of updates, on this machine or in a repository, and what to do next",
+		Long: "doctor TARGET looks at a program, its folder, its state, its backup and its probation.\n" +
+			"doctor REPOSITORY, which is a folder or a URL, looks at a repository as a client meets it: missing files, cut\n" +
+			"downloads, caches, clock, certificate and metadata. It fetches 8 MiB of one artifact at most, the largest or that of\n" +
+			"--version, --os and --arch; update-repo verify looks at all of them.\n\n" +
+			"It changes nothing. Its exit code is 1 if something is in the way of updates.",
+		Example: "  update-repo doctor /usr/local/bin/tool\n" +
+			"  update-repo doctor https://repo.example.net/updater --trust-root keys/trust-root.json",
+		Args: needArgs(1, 1, "the target or the repository"),
 		RunE: func(c *cobra.Command, args []string) error {
+			if isRepository(args[0]) {
+				where, found, err := look.run(c, args[0])
+				if err != nil {
+					return err
+				}
+				return printFindings(c, found, map[string]any{"repository": where, "findings": found}, asJSON)
+			}
 			s, found, err := updater.Diagnose(c.Context(), f.options(c, args[0])...)
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				if err := printJSON(c.OutOrStdout(), map[string]any{"status": s, "findings": found}); err != nil {
-					return err
-				}
-			}
-			for _, finding := range found {
-				if !asJSON {
-					printFinding(c.OutOrStdout(), finding)
-				}
-				if !finding.OK {
-					err = errFindings
-				}
-			}
-			return err
+			return printFindings(c, found, map[string]any{"status": s, "findings": found}, asJSON)
 		},
 	}
 	f.flags(c)
+	look.flags(c)
 	jsonFlag(c, &asJSON)
 	return c
+}
+
+// isRepository tells a repository from a target, which is a file.
+func isRepository(arg string) bool {
+	info, err := os.Stat(arg)
+	return strings.Contains(arg, "://") || err == nil && info.IsDir()
+}
+
+// repoExam are the flags for a repository.
+type repoExam struct {
+	platform
+	root string
+}
+
+func (x *repoExam) flags(c *cobra.Command) {
+	x.platform.flags(c)
+	c.Flags().StringVar(&x.root, "trust-root", "", "the trust root that the repository has to follow from; a file that init wrote")
+}
+
+// run examines a repository, and names it without credentials.
+func (x *repoExam) run(c *cobra.Command, location string) (where string, found []updater.Finding, err error) {
+	wire := repo.NewWire()
+	from, err := stores.Open(c.Context(), location, stores.Options{HTTP: store.HTTPOptions{Client: &http.Client{Transport: wire}}})
+	if err != nil {
+		return "", nil, err
+	}
+	r := repo.Open(listable(from))
+	if x.root != "" {
+		root, err := os.ReadFile(x.root)
+		if err != nil {
+			return "", nil, err
+		}
+		r.TrustRoot(root)
+	}
+	found, err = r.Examine(c.Context(), repo.Examination{Wire: wire, Version: x.version, OS: x.os, Arch: x.arch})
+	return from.String(), found, err
+}
+
+// printFindings prints what was found, or all as JSON. Its error says that something is in the way.
+func printFindings(c *cobra.Command, found []updater.Finding, all any, asJSON bool) error {
+	if asJSON {
+		if err := printJSON(c.OutOrStdout(), all); err != nil {
+			return err
+		}
+	}
+	var err error
+	for _, finding := range found {
+		if !asJSON {
+			printFinding(c.OutOrStdout(), finding)
+		}
+		if !finding.OK {
+			err = errFindings
+		}
+	}
+	return err
 }
 
 func printFinding(w io.Writer, f updater.Finding) {

@@ -26,10 +26,15 @@ func openReadable(ctx context.Context, location string) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	return listable(r), nil
+}
+
+// listable is a reader as a Store.
+func listable(r store.Reader) store.Store {
 	if s, ok := r.(store.Store); ok {
-		return s, nil
+		return s
 	}
-	return readOnly{r}, nil
+	return readOnly{r}
 }
 
 // folderOf is the folder that a location names, if it names one.

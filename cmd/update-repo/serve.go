@@ -78,7 +78,8 @@ func handler(dir *store.Dir, warnings io.Writer) http.Handler {
 			http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
 			return
 		}
-		object, err := dir.Open(r.Context(), strings.TrimPrefix(r.URL.Path, "/"), store.Request{})
+		name := strings.TrimPrefix(r.URL.Path, "/")
+		object, err := dir.Open(r.Context(), name, store.Request{})
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, store.ErrInvalidName) {
 			http.NotFound(w, r)
 			return
@@ -95,7 +96,9 @@ func handler(dir *store.Dir, warnings io.Writer) http.Handler {
 			return
 		}
 		w.Header().Set("ETag", `"`+object.Version+`"`)
-		w.Header().Set("Content-Type", "application/octet-stream")
+		contentType, cacheControl := store.HeadersFor(name)
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Cache-Control", cacheControl)
 		http.ServeContent(w, r, "", time.Time{}, content)
 	})
 }
