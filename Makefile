@@ -78,6 +78,7 @@ fuzz:
 	go test -run '^$$' -fuzz FuzzParseState -fuzztime $(FUZZTIME) ./internal/swap
 	go test -run '^$$' -fuzz FuzzRecord -fuzztime $(FUZZTIME) ./internal/probation
 	go test -run '^$$' -fuzz FuzzCheck -fuzztime $(FUZZTIME) ./internal/exe
+	cd stores && go test -run '^$$' -fuzz FuzzTag -fuzztime $(FUZZTIME) ./oci
 	for f in FuzzApply FuzzPlan FuzzDiff FuzzExecutable FuzzDeflate FuzzInflate FuzzRepeats; do go test -run '^$$' -fuzz $$f'$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/delta || exit 1; done
 	go test -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/zstd
 	go test -run '^$$' -fuzz FuzzZstd -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./test

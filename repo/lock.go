@@ -13,7 +13,11 @@ import (
 func (r *Repo) lock(ctx context.Context) (unlock func(), err error) {
 	l, ok := r.store.(store.Locker)
 	if !ok {
-		return func() {}, nil
+		return func() {
+			if y, ok := r.store.(store.Yielder); ok {
+				y.Yield(ctx)
+			}
+		}, nil
 	}
 	unlock, err = l.Lock(ctx)
 	if errors.Is(err, store.ErrLocked) {

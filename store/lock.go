@@ -20,6 +20,12 @@ type Locker interface {
 	Lock(ctx context.Context) (unlock func(), err error)
 }
 
+// Yielder is a [Conditional] store in which who has written on a condition goes first for a while, since each change of turns takes time.
+type Yielder interface {
+	// Yield ends that. Its failure is none: the while ends by itself.
+	Yield(ctx context.Context)
+}
+
 // The lock's name makes it invisible, as writes under way are.
 const lockName = ".publisher-lock" + partSuffix
 

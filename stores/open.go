@@ -9,6 +9,7 @@
 //	gs://BUCKET/PREFIX             Google Cloud Storage
 //	azblob://CONTAINER/PREFIX      Azure Blob Storage
 //	nats://HOST/BUCKET/PREFIX      an object store of NATS JetStream
+//	oci://REGISTRY/NAME            an OCI registry
 package stores
 
 import (
@@ -22,6 +23,7 @@ import (
 	"github.com/choria-io/go-updater/stores/azure"
 	"github.com/choria-io/go-updater/stores/gcs"
 	"github.com/choria-io/go-updater/stores/nats"
+	"github.com/choria-io/go-updater/stores/oci"
 	"github.com/choria-io/go-updater/stores/s3"
 )
 
@@ -44,6 +46,7 @@ func table() map[string]opener {
 		"gs":     func(_ context.Context, u *url.URL) (store.Store, error) { return gcs.FromURL(u) },
 		"azblob": func(_ context.Context, u *url.URL) (store.Store, error) { return azure.FromURL(u) },
 		"nats":   func(ctx context.Context, u *url.URL) (store.Store, error) { return nats.FromURL(ctx, u) },
+		"oci":    func(_ context.Context, u *url.URL) (store.Store, error) { return oci.FromURL(u) },
 	}
 }
 

@@ -55,7 +55,7 @@ func (p *platform) check() error {
 }
 
 func repoFlag(c *cobra.Command, location *string) {
-	c.Flags().StringVar(location, "repo", ".", "where the repository is: a folder, s3://, gs://, azblob:// or nats://")
+	c.Flags().StringVar(location, "repo", ".", "where the repository is: a folder, s3://, gs://, azblob://, nats:// or oci://")
 }
 
 func jsonFlag(c *cobra.Command, asJSON *bool) {

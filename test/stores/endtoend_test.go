@@ -124,7 +124,7 @@ func (s *service) killedChildren(t *testing.T) {
 		var said strings.Builder
 		child.Stderr = &said
 		must(t, child.Start())
-		time.Sleep(time.Duration(100+random.IntN(150)) * time.Millisecond)
+		time.Sleep(s.wait + time.Duration(100+random.IntN(150))*time.Millisecond)
 		child.Process.Kill()
 		child.Wait()
 		if said.Len() > 0 {

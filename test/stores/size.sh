@@ -29,7 +29,7 @@ EOF
 
 plain=$(size plain '' 'updater.SourceRepo("https://x")')
 echo "a web server: $plain bytes"
-for store in s3 gcs azure nats; do
+for store in s3 gcs azure nats oci; do
 	open="$store.FromURL(&url.URL{})"
 	[ $store != nats ] || open='nats.FromURL(context.Background(), &url.URL{})'
 	bytes=$(size $store "	\"net/url\"

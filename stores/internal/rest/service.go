@@ -13,7 +13,7 @@ import (
 	"github.com/choria-io/go-updater/stores/internal/retry"
 )
 
-// Service makes the requests that are no reads. They have bodies of a few MiB at most, so each can be made again.
+// Service makes the requests that are no reads.
 type Service struct{ client *http.Client }
 
 // NewService returns a service of a dialect.
@@ -38,20 +38,38 @@ const answerLimit = 16 << 20
 // Do makes a request until there is an answer that is not temporary. A status of 400 and more is an error, other
 // than 412.
 func (s *Service) Do(ctx context.Context, method, url string, header http.Header, body []byte) (answer Answer, err error) {
-	err = retry.Do(ctx, temporary, func() error {
-		answer, err = s.once(ctx, method, url, header, body)
+	err = Again(ctx, func() error {
+		answer, err = s.Once(ctx, method, url, header, bytes.NewReader(body))
 		return err
 	})
-	if ctx.Err() != nil {
-		return answer, ctx.Err()
-	}
 	return answer, err
 }
 
-func (s *Service) once(ctx context.Context, method, url string, header http.Header, body []byte) (Answer, error) {
-	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+// Again calls f, which makes requests, until its failure is none that another try may mend.
+func Again(ctx context.Context, f func() error) error {
+	err := retry.Do(ctx, Temporary, f)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// Body is what is sent: bytes in memory or in a file, which can be sent again.
+type Body interface {
+	io.ReaderAt
+	Size() int64
+}
+
+// Once makes a request one time.
+func (s *Service) Once(ctx context.Context, method, url string, header http.Header, body Body) (Answer, error) {
+	r, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		return Answer{}, err
+	}
+	if size := body.Size(); size > 0 {
+		r.ContentLength = size
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(body, 0, size)), nil }
+		r.Body, _ = r.GetBody()
 	}
 	for key, values := range header {
 		r.Header[key] = values
@@ -69,8 +87,8 @@ func (s *Service) once(ctx context.Context, method, url string, header http.Head
 	return Answer{resp.StatusCode, resp.Header, data}, err
 }
 
-// temporary tells which failures another try may mend.
-func temporary(err error) bool {
+// Temporary tells which failures another try may mend.
+func Temporary(err error) bool {
 	var status *store.StatusError
 	if errors.As(err, &status) {
 		return status.Code == http.StatusTooManyRequests || status.Code >= 500 || status.Code == http.StatusRequestTimeout

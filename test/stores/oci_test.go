@@ -1,0 +1,150 @@
+package stores
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/choria-io/go-updater/store"
+	"github.com/choria-io/go-updater/stores/oci"
+)
+
+// Publishers change turns in less time here than they should anywhere else.
+const (
+	settle = 200 * time.Millisecond
+	lease  = 600 * time.Millisecond
+)
+
+// ociServer is a registry; before is called with each request.
+func ociServer(t *testing.T, before func(*http.Request)) string {
+	t.Helper()
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	handler := registry.New(registry.Logger(quiet), registry.WithReferrersSupport(true))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		before(r)
+		handler.ServeHTTP(w, r)
+	}))
+	server.Config.ErrorLog = quiet
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func fakeOCI(t *testing.T) *service {
+	url := ociServer(t, func(*http.Request) {})
+	return &service{name: "oci", url: url, location: ociLocation, many: 2_100, kills: 8, races: 5, bare: true, wait: lease + 2*settle}
+}
+
+func ociLocation(endpoint string, n int64) string {
+	return fmt.Sprintf("oci://%s/updates/repo%d?settle=%s&lease=%s", strings.TrimPrefix(endpoint, "http://"), n, settle, lease)
+}
+
+func TestOCI(t *testing.T) {
+	s := fakeOCI(t)
+	s.conform(t)
+	s.endToEnd(t)
+	t.Run("killed children", s.killedChildren)
+}
+
+func openOCI(t *testing.T, url string) *oci.Store {
+	t.Helper()
+	return openStore(t, ociLocation(url, 0)).(*oci.Store)
+}
+
+// took is how long a conditional write of a new file takes.
+func took(t *testing.T, s *oci.Store, name string) time.Duration {
+	t.Helper()
+	begun := time.Now()
+	must(t, s.PutIf(ctx, name, strings.NewReader("x"), ""))
+	return time.Since(begun)
+}
+
+// Who has the floor writes at once; who has not waits for it, until it is given back or its holder is silent. There is one claim, however many there were.
+func TestOCITurns(t *testing.T) {
+	tags := map[string]bool{}
+	var mu sync.Mutex
+	url := ociServer(t, func(r *http.Request) {
+		if _, tag, ok := strings.Cut(r.URL.Path, "/manifests/"); ok && r.Method == http.MethodPut {
+			mu.Lock()
+			defer mu.Unlock()
+			tags[tag] = true
+		}
+	})
+	a, b, c := openOCI(t, url), openOCI(t, url), openOCI(t, url)
+	if first, second := took(t, a, "a1"), took(t, a, "a2"); first < settle || second > settle {
+		t.Errorf("the first write took %s, the next %s, and a claim stands after %s", first, second, settle)
+	}
+	if waited := took(t, b, "b1"); waited < lease {
+		t.Errorf("who waits for one who is silent wrote after %s, the lease is %s", waited, lease)
+	}
+	if waited := took(t, a, "a3"); waited < lease {
+		t.Errorf("who lost the floor wrote after %s", waited)
+	}
+	a.Yield(ctx)
+	if waited := took(t, c, "c1"); waited > lease {
+		t.Errorf("what was given back was waited for %s", waited)
+	}
+	for tag := range tags {
+		if !strings.HasPrefix(tag, "_") || len(tags) != 6 {
+			t.Errorf("five files and a claim are %v", tags)
+			break
+		}
+	}
+}
+
+// The one thing that no claim prevents is a write that arrives when another publisher has taken over. Who made it is told.
+func TestOCILate(t *testing.T) {
+	var mu sync.Mutex
+	var hold chan struct{}
+	held := make(chan struct{})
+	url := ociServer(t, func(r *http.Request) {
+		mu.Lock()
+		wait := hold
+		if wait != nil && r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/_f") {
+			hold = nil
+			mu.Unlock()
+			close(held)
+			<-wait
+			return
+		}
+		mu.Unlock()
+	})
+	a, b := openOCI(t, url), openOCI(t, url)
+	must(t, a.PutIf(ctx, "f", strings.NewReader("zero"), ""))
+	object, err := a.Open(ctx, "f", store.Request{})
+	must(t, err)
+	object.Body.Close()
+	arrive := make(chan struct{})
+	mu.Lock()
+	hold = arrive
+	mu.Unlock()
+	said := make(chan error)
+	go func() { said <- a.PutIf(ctx, "f", strings.NewReader("one"), object.Version) }()
+	<-held
+	must(t, b.PutIf(ctx, "f", strings.NewReader("two"), object.Version))
+	close(arrive)
+	if err := <-said; !errors.Is(err, oci.ErrLate) {
+		t.Errorf("who wrote late was told %v", err)
+	}
+	// Without another publisher, a write may take as long as it likes.
+	b.Yield(ctx)
+	slow := make(chan struct{})
+	held = make(chan struct{})
+	object, err = a.Open(ctx, "f", store.Request{})
+	must(t, err)
+	object.Body.Close()
+	mu.Lock()
+	hold = slow
+	mu.Unlock()
+	go func() { said <- a.PutIf(ctx, "f", strings.NewReader("three"), object.Version) }()
+	<-held
+	time.Sleep(2 * settle)
+	close(slow)
+	must(t, <-said)
+}
