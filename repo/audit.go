@@ -154,23 +154,8 @@ func (a *Audit) roles(ctx context.Context, s *signed) (map[string]*metadata.Targ
 		return m, nil
 	}
 	a.RolesSeen = 1
-	targets := s.roles[metadata.TARGETS]
-	if targets.Signed.Delegations == nil {
-		return files, nil
-	}
-	for _, d := range targets.Signed.Delegations.Roles {
-		m, err := visit(d.Name, targets)
-		if err != nil {
-			return nil, err
-		}
-		if m == nil || m.Signed.Delegations == nil || m.Signed.Delegations.SuccinctRoles == nil {
-			continue
-		}
-		for _, bin := range m.Signed.Delegations.SuccinctRoles.GetRoles() {
-			if _, err := visit(bin, m); err != nil {
-				return nil, err
-			}
-		}
+	if err := s.walk(visit); err != nil {
+		return nil, err
 	}
 	return files, nil
 }

@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"bytes"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -9,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
@@ -56,15 +54,8 @@ func (p *Proposal) checkPin(pin []byte) error {
 	if err != nil {
 		return err
 	}
-	for _, was := range p.WasRoots {
-		if was.Signed.Version != root.Signed.Version {
-			continue
-		}
-		a, aerr := cjson.EncodeCanonical(was.Signed)
-		b, berr := cjson.EncodeCanonical(root.Signed)
-		if aerr == nil && berr == nil && bytes.Equal(a, b) {
-			return nil
-		}
+	if hasRoot(p.WasRoots, root) {
+		return nil
 	}
 	return fmt.Errorf("%w: the change is not for the repository of the trust root that is pinned", ErrUntrusted)
 }

@@ -52,22 +52,25 @@ func (t *transaction) commit(ctx context.Context) error {
 
 // signedFile is what is signed about a file, nil if nothing is.
 func (s *signed) signedFile(ctx context.Context, path string) (*metadata.TargetFiles, error) {
+	role, err := s.roleOf(ctx, path)
+	if role == nil || err != nil {
+		return nil, err
+	}
+	return role.Signed.Targets[path], nil
+}
+
+// roleOf is the role that is trusted with a path and lists files, nil if there is none.
+func (s *signed) roleOf(ctx context.Context, path string) (*targetsMeta, error) {
 	targets := s.roles[metadata.TARGETS]
 	name := delegationTo(targets, patternOf(path))
 	if name == "" {
 		return nil, nil
 	}
 	role, err := s.role(ctx, name, targets)
-	if err != nil {
-		return nil, err
+	if err != nil || role.Signed.Delegations == nil {
+		return role, err
 	}
-	if role.Signed.Delegations != nil {
-		bin := role.Signed.Delegations.SuccinctRoles.GetRolesForTarget(path)[0].Name
-		if role, err = s.role(ctx, bin, role); err != nil {
-			return nil, err
-		}
-	}
-	return role.Signed.Targets[path], nil
+	return s.role(ctx, role.Signed.Delegations.SuccinctRoles.GetRolesForTarget(path)[0].Name, role)
 }
 
 // has tells whether the release.json that is there is signed, and for this binary. Where

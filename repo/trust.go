@@ -261,6 +261,29 @@ func (s *signed) role(ctx context.Context, name string, parent *targetsMeta) (*t
 	return m, nil
 }
 
+// walk visits every role that targets leads to, those that delegate first. Where visit returns no role, what that would lead to is left out.
+func (s *signed) walk(visit func(name string, parent *targetsMeta) (*targetsMeta, error)) error {
+	targets := s.roles[metadata.TARGETS]
+	if targets.Signed.Delegations == nil {
+		return nil
+	}
+	for _, d := range targets.Signed.Delegations.Roles {
+		m, err := visit(d.Name, targets)
+		if err != nil {
+			return err
+		}
+		if m == nil || m.Signed.Delegations == nil || m.Signed.Delegations.SuccinctRoles == nil {
+			continue
+		}
+		for _, bin := range m.Signed.Delegations.SuccinctRoles.GetRoles() {
+			if _, err := visit(bin, m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // unchanged tells whether the timestamp is still the one that was loaded.
 func (s *signed) unchanged(ctx context.Context) error {
 	data, err := s.repo.read(ctx, metadataFolder+"timestamp.json", timestampLimit)
