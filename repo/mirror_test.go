@@ -256,6 +256,14 @@ func TestMirrorTrust(t *testing.T) {
 		}
 		expect(t, dst, root, map[string]bool{"1": true})
 	}
+	// Another root by the same keys is another repository's.
+	fork := k.init()
+	fork.Product = "other"
+	pin, err := k.open(&store.Mem{}).Sign(ctx, fork)
+	must(t, err)
+	if _, err := Mirror(ctx, src, &store.Mem{}, MirrorOptions{Root: pin}); !errors.Is(err, ErrUntrusted) {
+		t.Errorf("a root of another repository: %v", err)
+	}
 	// Without its first root, from a later one that was given.
 	must(t, src.Delete(ctx, "metadata/1.root.json"))
 	dst := &store.Mem{}

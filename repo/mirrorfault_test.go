@@ -284,3 +284,74 @@ func TestMirrorMends(t *testing.T) {
 		t.Error("a damaged root is overwritten")
 	}
 }
+
+// A mirror that died between release.json and timestamp is noticed by what it wrote before, though sizes and metadata say that all is
+// as it was.
+func TestMirrorUnsettled(t *testing.T) {
+	src, _, root := signedRepo(t, "1")
+	dst := &store.Mem{}
+	mirrored(t, src, dst, MirrorOptions{})
+	whole := copyMem(t, dst)
+	const spec = "1/linux/amd64/release.json"
+	must(t, dst.Put(ctx, spec, strings.NewReader(strings.Replace(contents(t, dst)[spec], "tool", "look", 1))))
+	must(t, dst.Put(ctx, "metadata/9.snapshot.json", strings.NewReader("{}")))
+	mirrored(t, src, dst, MirrorOptions{})
+	expect(t, dst, root, map[string]bool{"1": true})
+	same(t, dst, whole, "metadata/9.snapshot.json")
+}
+
+// The source is published to while it is mirrored: what is there in the end is the old state or the new one.
+func TestMirrorOfMovingSource(t *testing.T) {
+	src, k, root, _ := signedVersions(t)
+	start := &store.Mem{}
+	mirrored(t, src, start, MirrorOptions{})
+	_, err := k.open(src).Add(ctx, small(t, "v1.9", "nine"))
+	must(t, err)
+	for _, change := range []func(r *Repo) error{
+		func(r *Repo) error { _, err := r.Remove(ctx, "v1.9", "linux", "amd64"); return err },
+		func(r *Repo) error {
+			_, err := r.MakeDeltas(ctx, DeltaUpdate{Deltas: Deltas{Last: 2}, Version: "v1.2"})
+			return err
+		},
+	} {
+		for n := 1; ; n++ {
+			from, dst := copyMem(t, src), copyMem(t, start)
+			i := &interrupted{Store: from, at: n, f: func() { must(t, change(k.open(from))) }}
+			_, err := Mirror(ctx, readerOnly{i}, dst, MirrorOptions{Jobs: 1})
+			if i.f != nil {
+				break
+			}
+			if err != nil {
+				t.Fatalf("call %d: %v", n, err)
+			}
+			must(t, oneOf(root, state{"v1.2": true, "v1.9": true}, state{"v1.2": true, "v1.9": false})(dst))
+		}
+	}
+}
+
+// stale is a source behind a cache that has an old file.
+type stale struct {
+	store.Reader
+	name, old string
+}
+
+func (s stale) Open(ctx context.Context, name string, req store.Request) (*store.Object, error) {
+	if name != s.name || req.NoCache {
+		return s.Reader.Open(ctx, name, req)
+	}
+	return &store.Object{Body: io.NopCloser(strings.NewReader(s.old)), Size: -1}, nil
+}
+
+func TestMirrorPastCaches(t *testing.T) {
+	src, _, root := signedRepo(t, "1")
+	for name, data := range contents(t, src) {
+		if strings.HasPrefix(name, metadataFolder) && name != timestampName {
+			continue
+		}
+		for _, old := range []string{data[1:], data + "x", strings.Repeat("x", len(data))} {
+			dst := &store.Mem{}
+			mirrored(t, stale{src, name, old}, dst, MirrorOptions{})
+			expect(t, dst, root, map[string]bool{"1": true})
+		}
+	}
+}

@@ -106,7 +106,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(addCommand(), listCommand(), verifyCommand(), removeCommand(), pruneCommand(), deltasCommand(),
-		diffCommand(), patchCommand(), serveCommand(),
+		diffCommand(), patchCommand(), serveCommand(), mirrorCommand(),
 		channelCommand(), promoteCommand(), rolloutCommand(), pauseCommand(), resumeCommand(), withdrawCommand(), recallCommand(),
 		floorCommand(), noteCommand(), simulateCommand(),
 		initCommand(), keyCommand(), rotateCommand(), thresholdCommand(), signCommand(), timestampCommand(), keygenCommand(),
@@ -122,6 +122,11 @@ func hintFor(c *cobra.Command, err error) string {
 	var refused *repo.RefusedError
 	if errors.As(err, &refused) {
 		return refused.Advice
+	}
+	if c.Name() == "mirror" {
+		if h := mirrorHint(err); h != "" {
+			return h
+		}
 	}
 	if h := signingHint(err); h != "" {
 		return h

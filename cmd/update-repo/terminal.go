@@ -48,6 +48,25 @@ func (b *bar) show(label string, done, total int64) {
 	}
 }
 
+// status draws a line of text in the place of the one before, at most ten times a second.
+func (b *bar) status(text string) {
+	if b == nil {
+		return
+	}
+	if now := time.Now(); now.Sub(b.drawn) >= redraw {
+		b.drawn = now
+		fmt.Fprintf(b.w, "\r%-*s", len(b.label), text)
+	}
+	b.label = text
+}
+
+// end draws the last status, whenever that was.
+func (b *bar) end() {
+	if b != nil && b.label != "" {
+		fmt.Fprintf(b.w, "\r%s\n", b.label)
+	}
+}
+
 // line is one state of the bar, always equally long for a label.
 func line(label string, done, total int64, elapsed time.Duration) string {
 	done = min(done, total)
