@@ -24,6 +24,7 @@ type Audit struct {
 	Trust
 	RolesSeen int      `json:"rolesSeen"` // targets, and all that it leads to
 	Files     int      `json:"files"`     // that are signed, and were hashed
+	Left      int      `json:"left"`      // that are signed, and not here, see [Repo.Partial]
 	Problems  []string `json:"problems"`  // clients refuse something
 	Warnings  []string `json:"warnings"`  // they will, or nobody sees something
 }
@@ -54,12 +55,18 @@ func (r *Repo) Audit(ctx context.Context, progress func(file string, done, total
 	if err != nil {
 		return nil, err
 	}
+	here, err := r.presence(ctx)
+	if err != nil {
+		return nil, err
+	}
 	done := 0
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := r.checkFile(ctx, servedName(name, files[name]), files[name]); err != nil {
+		if here.leftOut(name, files[name]) {
+			a.Left++
+		} else if err := r.checkFile(ctx, servedName(name, files[name]), files[name]); err != nil {
 			a.problem("%s: %v", name, err)
 		}
 		done++
@@ -67,7 +74,7 @@ func (r *Repo) Audit(ctx context.Context, progress func(file string, done, total
 			progress(name, done, len(files))
 		}
 	}
-	a.Files = done
+	a.Files = done - a.Left
 	return a, a.unsigned(ctx, r, files)
 }
 

@@ -48,8 +48,18 @@ func (r *Repo) CheckChannels(ctx context.Context) (problems, warnings []string, 
 	if err != nil {
 		return nil, nil, err
 	}
+	here, err := r.presence(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	t := &transaction{repo: r, base: base}
 	for _, name := range names {
+		if left, err := here.leaves(ctx, base, channelName(name)); left || err != nil {
+			if err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
 		d, err := r.channel(ctx, base, name)
 		if errors.Is(err, ErrUntrusted) || errors.Is(err, channel.ErrInvalid) || errors.Is(err, fs.ErrNotExist) {
 			problems = append(problems, err.Error())
@@ -58,7 +68,7 @@ func (r *Repo) CheckChannels(ctx context.Context) (problems, warnings []string, 
 		if err != nil {
 			return nil, nil, fmt.Errorf("channel %s: %w", name, err)
 		}
-		p, w, err := t.checkChannel(ctx, d)
+		p, w, err := t.checkChannel(ctx, d, here)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -69,14 +79,18 @@ func (r *Repo) CheckChannels(ctx context.Context) (problems, warnings []string, 
 }
 
 // checkChannel compares what a channel lists with what is there.
-func (t *transaction) checkChannel(ctx context.Context, d *Channel) (problems, warnings []string, err error) {
+func (t *transaction) checkChannel(ctx context.Context, d *Channel, here *presence) (problems, warnings []string, err error) {
 	for _, release := range d.Releases {
 		there, err := t.platforms(ctx, release.Version)
 		if err != nil {
 			return nil, nil, err
 		}
 		for _, p := range release.Platforms {
-			if slices.Contains(there, p) {
+			left, err := here.leaves(ctx, t.base, release.Version+"/"+p+"/"+specName)
+			if err != nil {
+				return nil, nil, err
+			}
+			if left || slices.Contains(there, p) {
 				continue
 			}
 			what := fmt.Sprintf("channel %s names %s for %s, which is not there", d.Name, release.Version, p)

@@ -39,14 +39,14 @@ func (m *mirror) prune(ctx context.Context, taken map[string]*metadata.TargetFil
 }
 
 // forgotten are the files of releases and channels that are not among those taken. The document of a channel that was the current one until now
-// stays: a client may be on its way to it.
+// stays with the new one: a client may be on its way to it.
 func (m *mirror) forgotten(taken map[string]*metadata.TargetFiles) []string {
 	keep := map[string]bool{}
 	for path, f := range taken {
 		keep[path], keep[servedName(path, f)] = true, true
 	}
 	for path, f := range m.listed {
-		if _, _, ok := channelOf(path); ok {
+		if _, _, ok := channelOf(path); ok && taken[path] != nil {
 			keep[servedName(path, f)] = true
 		}
 	}

@@ -25,6 +25,7 @@ type Repo struct {
 	store store.Store
 	signing
 	ignoreChannels bool
+	partial        bool
 }
 
 // Open returns the repository in a store. An empty store is an empty repository.

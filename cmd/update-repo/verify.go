@@ -23,7 +23,7 @@ type verification struct {
 
 func verifyCommand() *cobra.Command {
 	var folder, key string
-	var asJSON bool
+	var asJSON, partial bool
 	var k keyFlags
 	c := &cobra.Command{
 		Use: "verify", Short: "Fetch, hash and decode every artifact, as clients do", Args: noArgs,
@@ -32,7 +32,8 @@ func verifyCommand() *cobra.Command {
 			"release.json does not name is a warning: no client fetches it. Each delta is applied to its base;\n" +
 			"where no release has that any more, it is a warning, too.\n\n" +
 			"A signed repository is walked as programs do that start from any of its roots, and\n" +
-			"each release is fetched with its trust root.",
+			"each release is fetched with its trust root. With --partial it may be a mirror of a part: releases and channels that\n" +
+			"the metadata names may be missing, each as a whole.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			public, err := parsePublicKey(key)
 			if err != nil {
@@ -46,12 +47,21 @@ func verifyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if partial {
+				r.Partial()
+			}
 			v, opts, err := survey(c, r)
 			if err != nil {
 				return err
 			}
 			if len(v.Releases)+len(v.Unnamed) == 0 {
 				return fmt.Errorf("there is no release in %s", folder)
+			}
+			if partial && v.Trust == nil {
+				return usageError{errors.New("--partial is for signed repositories: of another, what is missing is not known")}
+			}
+			if partial {
+				v.Baseless = []string{} // bases may be among what is left out
 			}
 			fetch := func(release repo.Release) error { return repo.Verify(c.Context(), s, release, public, opts...) }
 			if err := v.fetchAll(c, fetch, asJSON); err != nil {
@@ -67,6 +77,7 @@ func verifyCommand() *cobra.Command {
 	repoFlag(c, &folder)
 	jsonFlag(c, &asJSON)
 	k.flags(c)
+	c.Flags().BoolVar(&partial, "partial", false, "it is a mirror of a part: what the metadata names may be left out, by whole releases and channels")
 	c.Flags().StringVar(&key, "public-key", "", "also check signatures with this key, in hex")
 	return c
 }
@@ -181,6 +192,9 @@ func audit(c *cobra.Command, r *repo.Repo) (*repo.Audit, []updater.Option, error
 
 func printAudit(c *cobra.Command, a *repo.Audit) {
 	fmt.Fprintf(c.OutOrStdout(), "signed: product %s, root version %d, %d roles, %d files\n", a.Product, a.Root, a.RolesSeen, a.Files)
+	if a.Left > 0 {
+		fmt.Fprintf(c.OutOrStdout(), "partial: %d more files are signed and left out\n", a.Left)
+	}
 	for _, w := range a.Warnings {
 		fmt.Fprintf(c.ErrOrStderr(), "warning: %s\n", w)
 	}
