@@ -22,7 +22,7 @@ func mirrorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "mirror SRC DST", Short: "Copy a repository to another place, as far as it is not there yet",
 		Long: "Copy a repository to another place, as far as it is not there yet. SRC is whatever can be read, DST\n" +
-			"whatever can be written: a folder, s3://, gs://, azblob:// or nats://.\n\n" +
+			"whatever can be written: a folder, s3://, gs://, azblob://, nats:// or oci://.\n\n" +
 			"A signed repository is walked by its metadata, so that SRC may be a web server. All is verified as clients do it\n" +
 			"before it gets its name, and what was copied becomes current last, at once. What is older than DST has, or has expired, is\n" +
 			"refused. DST's own roots are gone on from; a DST that has none believes SRC about its first, unless --trust-root\n" +
