@@ -207,3 +207,8 @@ func (i *interrupted) PutIf(ctx context.Context, name string, r io.Reader, versi
 	i.next()
 	return store.PutIf(ctx, i.Store, name, r, version)
 }
+
+func (i *interrupted) Delete(ctx context.Context, name string) error {
+	i.next()
+	return i.Store.Delete(ctx, name)
+}

@@ -55,12 +55,7 @@ func (r *Repo) Prune(ctx context.Context, keep int, dry bool) (*Pruned, error) {
 	if err := t.commitRewrites(ctx, rewrites); err != nil {
 		return nil, err
 	}
-	for _, release := range p.Releases {
-		if err := r.deleteRelease(ctx, release); err != nil {
-			return nil, err
-		}
-	}
-	return p, nil
+	return p, t.delete(ctx, p.Releases)
 }
 
 // planPrune finds out what goes.
@@ -136,27 +131,6 @@ func (t *transaction) forget(ctx context.Context, releases []Release) error {
 		}
 		for _, name := range names {
 			t.files[name] = nil
-		}
-	}
-	return nil
-}
-
-// deleteRelease removes a release's files, release.json first.
-func (r *Repo) deleteRelease(ctx context.Context, release Release) error {
-	folder, err := updater.Folder(release.Version, release.OS, release.Arch)
-	if err != nil {
-		return err
-	}
-	entries, err := r.store.List(ctx, folder+"/")
-	if err != nil {
-		return err
-	}
-	if err := r.store.Delete(ctx, folder+"/"+specName); err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := r.store.Delete(ctx, e.Name); err != nil {
-			return err
 		}
 	}
 	return nil

@@ -11,9 +11,9 @@
 package repo
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"strings"
 
 	updater "github.com/choria-io/go-updater"
@@ -75,46 +75,18 @@ func (r *Repo) spec(ctx context.Context, name string) (*updater.Spec, error) {
 	return spec, err
 }
 
-// specBytes reads release.json; its bytes also where they are malformed.
+// specBytes reads release.json; its bytes also where they are malformed. The error wraps errRemoving where the release is being
+// removed.
 func (r *Repo) specBytes(ctx context.Context, name string) ([]byte, *updater.Spec, error) {
 	data, err := r.read(ctx, name, updater.SpecLimit)
 	if err != nil {
 		return nil, nil, err
 	}
+	if bytes.Equal(data, removing) {
+		return data, nil, errRemoving
+	}
 	spec, err := updater.ParseSpec(data)
 	return data, spec, err
-}
-
-// Remove removes a release: from the signed metadata first, then release.json, so that no reader is sent to
-// files that are gone. It returns how many files that were. What a channel names stays: ErrNamed.
-func (r *Repo) Remove(ctx context.Context, version, goos, arch string) (int, error) {
-	folder, err := updater.Folder(version, goos, arch)
-	if err != nil {
-		return 0, err
-	}
-	t, err := r.transaction(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer t.end()
-	entries, err := r.store.List(ctx, folder+"/")
-	if err != nil {
-		return 0, err
-	}
-	if len(entries) == 0 {
-		return 0, fmt.Errorf("there is no release %s for %s/%s in %s", version, goos, arch, r.store)
-	}
-	named, err := r.namedBy(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if by := named[version]; len(by) > 0 {
-		return 0, fmt.Errorf("%s: %w: %s", version, ErrNamed, strings.Join(by, ", "))
-	}
-	if err := t.withdraw(ctx, folder); err != nil {
-		return 0, err
-	}
-	return len(entries), r.deleteRelease(ctx, Release{Version: version, OS: goos, Arch: arch})
 }
 
 // putSpec writes release.json, which was as given, and returns its bytes.

@@ -84,6 +84,9 @@ func (t *transaction) has(ctx context.Context, folder, sum string) (bool, error)
 		return false, err
 	}
 	data, err := t.repo.read(ctx, folder+"/"+specName, updater.SpecLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // it was lost, or is being removed
+	}
 	if err != nil || f.VerifyLengthHashes(data) != nil {
 		return false, err
 	}
@@ -169,7 +172,7 @@ func (r *Repo) filesOf(ctx context.Context, folder string) ([]string, error) {
 		for file := range named(spec) {
 			names = append(names, folder+"/"+file)
 		}
-	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, updater.ErrRejected):
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, updater.ErrRejected) && !errors.Is(err, errRemoving):
 		return nil, err
 	}
 	return names, nil

@@ -81,7 +81,7 @@ func (r *Repo) Unnamed(ctx context.Context) ([]string, error) {
 		folder := strings.Join(parts[:3], "/")
 		if known[folder] == nil {
 			spec, err := r.spec(ctx, folder+"/"+specName)
-			if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, updater.ErrRejected) {
+			if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, updater.ErrRejected) && !errors.Is(err, errRemoving) {
 				return nil, err
 			}
 			known[folder] = named(spec)
