@@ -22,6 +22,7 @@ import (
 // asked without.
 type access struct {
 	registry, name string
+	shown          string // the registry, as the location has it
 	plain          http.RoundTripper
 	client         *auth.Client
 	config         string      // the file that credentials are looked for in
@@ -29,8 +30,8 @@ type access struct {
 	found          atomic.Bool // there are credentials
 }
 
-func newAccess(registry, name string, o Options) (*access, error) {
-	a := &access{registry: registry, name: name, anonymous: o.Anonymous, plain: rest.NewTransport(), config: "the docker configuration"}
+func newAccess(registry, shown, name string, o Options) (*access, error) {
+	a := &access{registry: registry, shown: shown, name: name, anonymous: o.Anonymous, plain: rest.NewTransport(), config: "the docker configuration"}
 	a.client = &auth.Client{
 		Client: &http.Client{Transport: a.plain, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		Cache:  auth.NewCache(), ClientID: "go-updater", Header: http.Header{"User-Agent": {"go-updater"}},
@@ -122,29 +123,34 @@ func (d *denied) Unwrap() error { return d.err }
 func (a *access) advice() string {
 	switch {
 	case a.anonymous:
-		return fmt.Sprintf("%s/%s is not public, or there is no such repository, and no credentials were sent", a.registry, a.name)
+		return fmt.Sprintf("%s/%s is not public, or there is no such repository, and no credentials were sent", a.shown, a.name)
 	case a.found.Load():
-		return fmt.Sprintf("%s does not accept the credentials that %s has for it, they are wrong or have expired: run `docker login %s`", a.registry, a.config, a.registry)
+		return fmt.Sprintf("%s does not accept the credentials that %s has for it, they are wrong or have expired: run `docker login %s`", a.shown, a.config, a.shown)
 	}
 	return fmt.Sprintf("there are no credentials for %s in %s, and %s is not public, or there is no such repository: run `docker login %s`",
-		a.registry, a.config, a.name, a.registry)
+		a.shown, a.config, a.name, a.shown)
 }
 
 // explain says what is wrong and what to do about it; nil where the status is all that there is to say.
-func (a *access) explain(status *store.StatusError, _ http.Header, body []byte) error {
+func (a *access) explain(status *store.StatusError, h http.Header, body []byte) error {
 	code, message := parseError(body)
 	switch status.Code {
 	case http.StatusNotFound:
 		if code == "NAME_UNKNOWN" {
-			return fmt.Errorf("there is no repository %s in %s, the first write makes it where the registry lets it: %w", a.name, a.registry, status)
+			return fmt.Errorf("there is no repository %s in %s, the first write makes it where the registry lets it: %w", a.name, a.shown, status)
 		}
 		return nil
-	case http.StatusUnauthorized:
-		return fmt.Errorf("%s: %w", a.advice(), status)
-	case http.StatusForbidden:
+	case http.StatusUnauthorized, http.StatusForbidden:
+		// Registries answer 401 also where the credentials are good, but not for this.
+		if !a.found.Load() || status.Code == http.StatusUnauthorized && !strings.Contains(h.Get("Www-Authenticate"), "insufficient_scope") {
+			return fmt.Errorf("%s: %w", a.advice(), status)
+		}
 		return fmt.Errorf("the credentials that %s has for %s do not allow it, readers need to pull, publishers also to push and to delete (%s): %w",
-			a.config, a.registry, message, status)
-	case http.StatusMethodNotAllowed:
+			a.config, a.shown, message, status)
+	case http.StatusMethodNotAllowed, http.StatusBadRequest:
+		if status.Code == http.StatusBadRequest && code != "UNSUPPORTED" {
+			break
+		}
 		return fmt.Errorf("%w (%s): %w", errUnsupported, message, status)
 	}
 	if code != "" {

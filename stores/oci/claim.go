@@ -108,7 +108,7 @@ func (c *claim) compare(ctx context.Context, tag string) (digest.Digest, error) 
 			return "", err
 		}
 		is, err := c.s.digestAt(ctx, tag)
-		if err != nil || time.Since(c.seen) < c.settle/2 {
+		if err != nil || elapsed(c.seen) < c.settle/2 {
 			return is, err
 		}
 	}
@@ -117,7 +117,7 @@ func (c *claim) compare(ctx context.Context, tag string) (digest.Digest, error) 
 
 // inTime tells whether a write that was just answered was ours to make.
 func (c *claim) inTime(ctx context.Context) error {
-	if time.Since(c.seen) < c.settle {
+	if elapsed(c.seen) < c.settle {
 		return nil
 	}
 	stands, err := c.stands(ctx)
@@ -132,7 +132,7 @@ func (c *claim) take(ctx context.Context) error {
 	if c.mine == "" {
 		return c.acquire(ctx)
 	}
-	if time.Since(c.seen) < c.settle/4 {
+	if elapsed(c.seen) < c.settle/4 {
 		return nil
 	}
 	stands, err := c.stands(ctx)
@@ -146,7 +146,7 @@ func (c *claim) take(ctx context.Context) error {
 		return nil
 	}
 	// Who claimed after our look finds ours in the place of its own, if ours arrives within Settle of it.
-	if err := c.say(ctx, held); err != nil || time.Since(c.seen) >= c.settle {
+	if err := c.say(ctx, held); err != nil || elapsed(c.seen) >= c.settle {
 		return c.acquire(ctx)
 	}
 	return nil
@@ -251,6 +251,13 @@ func (s *Store) Yield(ctx context.Context) {
 		c.say(ctx, free) // or it runs out
 	}
 	c.mine = ""
+}
+
+// elapsed is how long ago something was, the time included that the machine was asleep, in which the monotonic clock may stand still.
+// Where the wall clock is set meanwhile, it is looked once more than needed.
+func elapsed(t time.Time) time.Duration {
+	now := time.Now()
+	return max(now.Sub(t), now.Round(0).Sub(t.Round(0)))
 }
 
 // pause waits for d, of which a random half.

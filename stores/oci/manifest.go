@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -17,6 +18,12 @@ import (
 const (
 	// FileType is the manifest of a file: one layer, which has its bytes, and its name as the title.
 	FileType = "application/vnd.choria.go-updater.file.v1"
+
+	// ReleaseType is the index of a version's platforms.
+	ReleaseType = "application/vnd.choria.go-updater.release.v1"
+
+	// RemovedType is the manifest of a file that was removed, in a registry that removes nothing.
+	RemovedType = "application/vnd.choria.go-updater.removed.v1"
 
 	// ClaimType is the manifest with which a publisher says that it is about to write.
 	ClaimType = "application/vnd.choria.go-updater.claim.v1"
@@ -43,11 +50,20 @@ func blobOf(name string, sum []byte, size int64) ocispec.Descriptor {
 }
 
 // fileManifest makes the manifest of a file. No two files have the same one, so that removing one by its digest removes no other.
-func fileManifest(name string, blob ocispec.Descriptor) ([]byte, error) {
+func fileManifest(name string, blob ocispec.Descriptor, subject *ocispec.Descriptor) ([]byte, error) {
 	return marshal(ocispec.Manifest{
 		MediaType: ocispec.MediaTypeImageManifest, ArtifactType: FileType, Config: nothing,
-		Layers: []ocispec.Descriptor{blob}, Annotations: map[string]string{ocispec.AnnotationTitle: name},
+		Layers: []ocispec.Descriptor{blob}, Subject: subject, Annotations: map[string]string{ocispec.AnnotationTitle: name},
 	})
+}
+
+// goneManifest is in the place of a file that was removed.
+func goneManifest(name string) []byte {
+	data, _ := marshal(ocispec.Manifest{ // there is nothing in it that JSON cannot have
+		MediaType: ocispec.MediaTypeImageManifest, ArtifactType: RemovedType, Config: nothing, Layers: []ocispec.Descriptor{nothing},
+		Annotations: map[string]string{ocispec.AnnotationTitle: name},
+	})
+	return data
 }
 
 func marshal(m ocispec.Manifest) ([]byte, error) {
@@ -57,13 +73,17 @@ func marshal(m ocispec.Manifest) ([]byte, error) {
 
 var errForeign = errors.New("what has its tag is not a file of an update repository")
 
-// parseFile reads the manifest of a file: which file it is, and where its bytes are. A name that is not empty has to be the file's.
+// parseFile reads the manifest of a file: which file it is, and where its bytes are. A name that is not empty has to be the file's. The error wraps
+// fs.ErrNotExist for one that was removed.
 func parseFile(data []byte, name string) (is string, blob ocispec.Descriptor, err error) {
 	var m ocispec.Manifest
 	if err := json.Unmarshal(data, &m); err != nil {
 		return "", blob, fmt.Errorf("%w: %w", errForeign, err)
 	}
 	is = m.Annotations[ocispec.AnnotationTitle]
+	if m.ArtifactType == RemovedType {
+		return "", blob, fs.ErrNotExist
+	}
 	if m.ArtifactType != FileType || len(m.Layers) != 1 || name != "" && is != name {
 		return "", blob, errForeign
 	}

@@ -3,6 +3,10 @@
 // A file is an artifact: a manifest of type [FileType] under a tag made of the file's name, whose one layer is the file's bytes. The bytes of
 // small files stand in the manifest as well. `oras pull` gets a file under its name.
 //
+// For those who look at a registry with other tools each version has an index of type [ReleaseType], whose tag is the version, of the archives
+// for each platform, and deltas are referrers of the archive that they lead to. Nothing that reads a repository needs either, and their
+// failures are no failures of a write; [Store.Reindex] makes the indexes anew.
+//
 // # Two publishers at once
 //
 // A registry writes a tag, whatever the tag was before: there is no If-Match (distribution-spec pull request 251 proposes one). So publishers agree among themselves, by
@@ -65,6 +69,8 @@ type Store struct {
 	service        *rest.Service
 	claim          *claim
 	sizes          sync.Map // of files that never change, by tag
+	written        sync.Map // descriptors of what was written here, by tag
+	editing        sync.Mutex
 	ready          sync.Mutex
 	hasEmpty       bool // the blob that every manifest names is there
 }
@@ -126,7 +132,7 @@ func New(registry, name string, o Options) (*Store, error) {
 	}
 	s.base = scheme + "://" + host + "/v2/" + name + "/"
 	var err error
-	if s.access, err = newAccess(host, name, o); err != nil {
+	if s.access, err = newAccess(host, registry, name, o); err != nil {
 		return nil, err
 	}
 	dialect := rest.Dialect{

@@ -15,7 +15,6 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/choria-io/go-updater/store"
 	"github.com/choria-io/go-updater/stores/internal/rest"
 )
 
@@ -26,15 +25,19 @@ const memoryLimit = 8 << 20
 // Put writes a file: first its bytes, which nobody sees, then the manifest, which makes them the file.
 func (s *Store) Put(ctx context.Context, name string, r io.Reader) error {
 	return s.failed("putting", name, s.put(ctx, name, r, func(manifest []byte) error {
-		return s.putManifest(ctx, tagOf(name), manifest)
+		return s.putManifest(ctx, tagOf(name), ocispec.MediaTypeImageManifest, manifest)
 	}))
 }
 
 // PutIf writes a file on a condition. The bytes are sent before the floor is taken, so that it is held for moments.
 func (s *Store) PutIf(ctx context.Context, name string, r io.Reader, version string) error {
 	return s.failed("putting", name, s.put(ctx, name, r, func(manifest []byte) error {
+		gone := digestOf(goneManifest(name))
 		return s.claim.write(ctx, tagOf(name), manifest, func(is digest.Digest) bool {
-			return version == "" && is == "" || is != "" && version == versionOf(is)
+			if is == "" || is == gone {
+				return version == ""
+			}
+			return version == versionOf(is)
 		})
 	}))
 }
@@ -47,20 +50,39 @@ func (s *Store) put(ctx context.Context, name string, r io.Reader, write func(ma
 	if err != nil {
 		return err
 	}
-	manifest, err := fileManifest(name, blob)
+	subject, err := s.archiveOf(ctx, name)
 	if err != nil {
 		return err
 	}
+	manifest, err := fileManifest(name, blob, subject)
+	if err != nil {
+		return err
+	}
+	s.forget(name)
+	if err := write(manifest); err != nil {
+		return err
+	}
+	d := describing(name, manifest)
+	s.written.Store(tagOf(name), d)
+	if subject != nil {
+		s.refer(ctx, d, subject) // whether or not, the file is written
+	}
+	s.describe(ctx, name, blob.Data) // likewise
+	return nil
+}
+
+// forget is for a file that is about to change.
+func (s *Store) forget(name string) {
 	s.sizes.Delete(tagOf(name))
-	return write(manifest)
+	s.written.Delete(tagOf(name))
 }
 
 // putManifest makes a tag name a manifest.
-func (s *Store) putManifest(ctx context.Context, tag string, manifest []byte) error {
+func (s *Store) putManifest(ctx context.Context, tag, mediaType string, manifest []byte) error {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
-	_, err := s.service.Do(ctx, http.MethodPut, s.base+"manifests/"+tag, http.Header{"Content-Type": {ocispec.MediaTypeImageManifest}}, manifest)
+	_, err := s.service.Do(ctx, http.MethodPut, s.base+"manifests/"+tag, http.Header{"Content-Type": {mediaType}}, manifest)
 	return err
 }
 
@@ -167,30 +189,41 @@ func (s *Store) finish(ctx context.Context, session string, d digest.Digest, bod
 	return err
 }
 
-// Delete removes a file: its tag, or, in registries that cannot remove tags, its manifest, which no other file has.
+// Delete removes a file: its tag, or, in registries that cannot remove tags, its manifest, which no other file has. Where a registry removes nothing, the
+// tag gets a manifest that says so.
 func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := s.check(ctx, name); err != nil {
 		return err
 	}
-	s.sizes.Delete(tagOf(name))
-	return s.failed("deleting", name, s.remove(ctx, tagOf(name)))
+	s.forget(name)
+	if err := s.remove(ctx, name); err != nil {
+		return s.failed("deleting", name, err)
+	}
+	s.describe(ctx, name, []byte("{}")) // whether or not, the file is gone
+	return nil
 }
 
-func (s *Store) remove(ctx context.Context, tag string) error {
-	_, err := s.service.Do(ctx, http.MethodDelete, s.base+"manifests/"+tag, nil, nil)
-	var status *store.StatusError
-	if errors.As(err, &status) && (status.Code == http.StatusMethodNotAllowed || status.Code == http.StatusBadRequest) {
-		d, derr := s.digestAt(ctx, tag)
-		if derr != nil || d == "" {
-			return derr
-		}
-		_, err = s.service.Do(ctx, http.MethodDelete, s.base+"manifests/"+d.String(), nil, nil)
+func (s *Store) remove(ctx context.Context, name string) error {
+	tag := tagOf(name)
+	err := s.removeManifest(ctx, tag)
+	if !errors.Is(err, errUnsupported) {
+		return err
 	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	is, err := s.digestAt(ctx, tag)
+	if err != nil || is == "" || is == digestOf(goneManifest(name)) {
+		return err
+	}
+	if err := s.removeManifest(ctx, is.String()); !errors.Is(err, errUnsupported) {
+		return err
+	}
+	return s.putManifest(ctx, tag, ocispec.MediaTypeImageManifest, goneManifest(name))
+}
+
+// removeManifest removes a tag, or a manifest by its digest.
+func (s *Store) removeManifest(ctx context.Context, reference string) error {
+	_, err := s.service.Do(ctx, http.MethodDelete, s.base+"manifests/"+reference, nil, nil)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
-	case errors.Is(err, errUnsupported):
-		return fmt.Errorf("the registry does not let clients delete; for distribution set storage.delete.enabled, elsewhere see its settings: %w", err)
 	}
 	return err
 }

@@ -1,10 +1,13 @@
 package stores
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -50,6 +53,15 @@ func TestOCI(t *testing.T) {
 	s.conform(t)
 	s.endToEnd(t)
 	t.Run("killed children", s.killedChildren)
+}
+
+// login leaves credentials where the docker command leaves them.
+func login(t *testing.T, s *service, user, password string) {
+	t.Helper()
+	folder := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", folder)
+	auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+	must(t, os.WriteFile(filepath.Join(folder, "config.json"), fmt.Appendf(nil, `{"auths": {%q: {"auth": %q}}}`, strings.TrimPrefix(s.url, "http://"), auth), 0o600))
 }
 
 func openOCI(t *testing.T, url string) *oci.Store {

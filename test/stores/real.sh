@@ -33,6 +33,7 @@ need nginx nginx-light
 need npm npm
 build versitygw github.com/versity/versitygw/cmd/versitygw@v1.8.0
 build fake-gcs-server github.com/fsouza/fake-gcs-server@v1.56.1
+build registry github.com/distribution/distribution/v3/cmd/registry@v3.1.2
 if [ ! -e "$cache/npm/.azurite@3.37.0" ]; then
 	echo "installing azurite 3.37.0"
 	(cd "$cache/npm" && npm install --silent --no-fund --no-audit azurite@3.37.0)
@@ -52,7 +53,7 @@ fi
 
 # Each is mostly a server and a publisher that wait for each other, so two run at a time. What has failed is shown.
 code=0
-printf '%s\n' TestRealS3 TestRealGCS TestRealAzure TestRealNginx |
+printf '%s\n' TestRealS3 TestRealGCS TestRealAzure TestRealOCI TestRealOCIKeeps TestRealOCICredentials TestRealNginx |
 	xargs -P 2 -I '{}' sh -c '"$1/stores.test" -test.timeout 15m -test.run "^$2\$" -test.v >"$1/$2.log" 2>&1 || { cat "$1/$2.log"; exit 1; }' - "$work" '{}' || code=1
 grep -h -E '^(--- |    [a-z]+_test\.go)' "$work"/*.log
 exit $code

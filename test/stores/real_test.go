@@ -5,10 +5,8 @@ package stores
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -172,19 +170,6 @@ func TestRealAzure(t *testing.T) {
 		}
 		refuses(t, &other, "create none")
 	})
-}
-
-// refuses checks that neither reads nor writes work, that it is not called a missing file, and that the error says what to do.
-func refuses(t *testing.T, s *service, what string) {
-	t.Helper()
-	st := openStore(t, s.fresh()(s.url))
-	_, oerr := st.Open(ctx, "f", store.Request{})
-	_, lerr := st.List(ctx, "")
-	for action, err := range map[string]error{"a read": oerr, "a list": lerr, "a write": st.Put(ctx, "f", strings.NewReader("x"))} {
-		if err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), what) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s: %v, want one line with %q", action, err, what)
-		}
-	}
 }
 
 // memory: a file of 200 MB goes through in constant memory.

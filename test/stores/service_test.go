@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -150,6 +151,19 @@ func (s *service) headers(t *testing.T) {
 		}
 		if got := p.header(of, suffix, "Cache-Control"); got != cache {
 			t.Errorf("%s: Cache-Control %q, want %q", name, got, cache)
+		}
+	}
+}
+
+// refuses checks that neither reads nor writes work, that it is not called a missing file, and that the error says what to do.
+func refuses(t *testing.T, s *service, what string) {
+	t.Helper()
+	st := openStore(t, s.fresh()(s.url))
+	_, oerr := st.Open(ctx, "f", store.Request{})
+	_, lerr := st.List(ctx, "")
+	for action, err := range map[string]error{"a read": oerr, "a list": lerr, "a write": st.Put(ctx, "f", strings.NewReader("x"))} {
+		if err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), what) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want one line with %q", action, err, what)
 		}
 	}
 }
