@@ -124,10 +124,13 @@ func (s *Store) descriptor(ctx context.Context, name string) (ocispec.Descriptor
 	return describing(name, data), nil
 }
 
+// nameKey has the name of a file where a title would have tools give that name to the manifest.
+const nameKey = "vnd.choria.go-updater.name"
+
 func describing(name string, manifest []byte) ocispec.Descriptor {
 	return ocispec.Descriptor{
 		MediaType: ocispec.MediaTypeImageManifest, ArtifactType: FileType, Digest: digestOf(manifest), Size: int64(len(manifest)),
-		Annotations: map[string]string{ocispec.AnnotationTitle: name},
+		Annotations: map[string]string{nameKey: name},
 	}
 }
 

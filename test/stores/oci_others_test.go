@@ -9,6 +9,8 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +20,10 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2"
+	orasfile "oras.land/oras-go/v2/content/file"
+	orasremote "oras.land/oras-go/v2/registry/remote"
 
 	"github.com/choria-io/go-updater/repo"
 	"github.com/choria-io/go-updater/store"
@@ -93,7 +99,7 @@ func (s *service) platforms(t *testing.T, repository, tag string) (platforms []s
 	manifest, err := index.IndexManifest()
 	must(t, err)
 	for _, d := range manifest.Manifests {
-		title := d.Annotations["org.opencontainers.image.title"]
+		title := d.Annotations["vnd.choria.go-updater.name"]
 		platforms = append(platforms, d.Platform.String()+" "+title[strings.LastIndex(title, "/")+1:])
 	}
 	return platforms
@@ -118,6 +124,11 @@ func (s *service) pulled(t *testing.T, st store.Store, repository string) {
 	if string(got) != string(want) {
 		t.Errorf("pulled %d bytes, the archive has %d", len(got), len(want))
 	}
+	folder := t.TempDir()
+	pull(t, repository, "1.1.0_2bx", folder)
+	if got, err := os.ReadFile(filepath.Join(folder, "1.1.0+x", "linux", "arm-v7", "tool.zst")); err != nil || string(got) != string(want) {
+		t.Errorf("oras pulled %d bytes, %v", len(got), err)
+	}
 	digest, err := image.Digest()
 	must(t, err)
 	referrers, err := remote.Referrers(ref.Context().Digest(digest.String()))
@@ -134,6 +145,21 @@ func (s *service) pulled(t *testing.T, st store.Store, repository string) {
 	if title := manifest.Annotations["org.opencontainers.image.title"]; !strings.HasPrefix(title, "1.1.0+x/linux/arm-v7/tool.") || !strings.HasSuffix(title, ".delta") {
 		t.Errorf("the referrer is %q", title)
 	}
+}
+
+// pull does what `oras pull --platform` does.
+func pull(t *testing.T, repository, tag, folder string) {
+	t.Helper()
+	from, err := orasremote.NewRepository(repository)
+	must(t, err)
+	from.PlainHTTP = true
+	to, err := orasfile.New(folder)
+	must(t, err)
+	defer to.Close()
+	o := oras.CopyOptions{}
+	o.WithTargetPlatform(&ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7"})
+	_, err = oras.Copy(ctx, from, tag, to, tag, o)
+	must(t, err)
 }
 
 // tokens is a registry whose tokens a service gives to those whom it knows: readers get some that let them read.
