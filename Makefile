@@ -85,6 +85,7 @@ fuzz:
 	go test -run '^$$' -fuzz FuzzMetadata -fuzztime $(FUZZTIME) ./internal/tuf
 	go test -run '^$$' -fuzz FuzzCanonical -fuzztime $(FUZZTIME) ./internal/tuf
 	go test -run '^$$' -fuzz FuzzParseProposal -fuzztime $(FUZZTIME) ./repo
+	cd stores && go test -run '^$$' -fuzz FuzzOpen -fuzztime $(FUZZTIME) ./tarfile
 	go test -run '^$$' -fuzz FuzzParseKeyFile -fuzztime $(FUZZTIME) ./repo
 
 staticcheck:

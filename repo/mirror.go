@@ -40,6 +40,9 @@ type MirrorOptions struct {
 	// is; nil if the destination is changed in place.
 	Before store.Reader
 
+	// Since leaves out what Before has: for an archive that is brought to who has that already. It is no repository by itself.
+	Since bool
+
 	// Progress is told how far the copying is, if not nil. It is called by one goroutine at a time.
 	Progress func(MirrorProgress)
 
@@ -151,13 +154,20 @@ func (m *mirror) run(ctx context.Context) error {
 	if err := m.copyAll(ctx, taken); err != nil {
 		return err
 	}
-	if err := m.publish(ctx); err != nil {
-		return err
+	steps := []func() error{
+		func() error { return m.publish(ctx) },
+		func() error { return m.plainChannels(ctx, taken) },
+		func() error { return m.prune(ctx, taken) },
 	}
-	if err := m.plainChannels(ctx, taken); err != nil {
-		return err
+	if m.o.Before != nil { // nobody reads it yet, and the metadata comes last
+		steps[0], steps[1] = steps[1], steps[0]
 	}
-	return m.prune(ctx, taken)
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // look lists the destination, so that files need not be asked for one by one.

@@ -218,7 +218,16 @@ func TestMirrorRefuses(t *testing.T) {
 		})
 	}
 
-	// Older than what is there.
+	// Older than what is there, by a timestamp alone, and by all.
+	last, same := &store.Mem{}, contents(t, good)["metadata/timestamp.json"]
+	_, err = k.open(good).Timestamp(ctx)
+	must(t, err)
+	mirrored(t, good, last, MirrorOptions{})
+	one := copyMem(t, good)
+	put("metadata/timestamp.json", same)(one)
+	if _, err := Mirror(ctx, one, last, MirrorOptions{}); !errors.Is(err, updater.ErrOlderMetadata) {
+		t.Errorf("an older timestamp of the same snapshot: %v", err)
+	}
 	dst := &store.Mem{}
 	mirrored(t, good, dst, MirrorOptions{})
 	put("metadata/timestamp.json", old)(good)

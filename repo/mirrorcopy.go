@@ -62,17 +62,20 @@ func (m *mirror) bringAll(ctx context.Context, lists ...[]*mirrorFile) error {
 // present tells whether a file is known to be there: it has the size that it should have, and the destination's own metadata vouches
 // for the rest. What it does not list may be left from a mirror that was interrupted, of a release that was published again since.
 func (m *mirror) present(f *mirrorFile) bool {
+	if m.o.Since && m.vouched(f.path, f.want) {
+		return true
+	}
 	size, ok := m.there[f.name]
 	if !ok || size != f.want.Length || m.o.Check {
 		return false
 	}
-	was := m.listedBefore(f.path)
-	return m.calm && was != nil && was.Hashes.Equal(f.want.Hashes)
+	return m.calm && m.vouched(f.path, f.want)
 }
 
-// listedBefore is what the destination's metadata says about a file, nil if nothing.
-func (m *mirror) listedBefore(path string) *metadata.TargetFiles {
-	return m.listed[path]
+// vouched tells whether the destination's metadata says the same of a file as the source's.
+func (m *mirror) vouched(path string, want *metadata.TargetFiles) bool {
+	was := m.listed[path]
+	return was != nil && was.Hashes.Equal(want.Hashes)
 }
 
 // settled tells whether nobody has begun to write what comes after the destination's metadata: then all that this lists is as it says. A
@@ -134,7 +137,7 @@ func (m *mirror) bring(ctx context.Context, f *mirrorFile) error {
 		m.tally.present(f)
 		return nil
 	}
-	if was := m.listedBefore(f.path); was != nil && !was.Hashes.Equal(f.want.Hashes) && version != "" {
+	if m.listed[f.path] != nil && !m.vouched(f.path, f.want) && version != "" {
 		m.tally.wait(f)
 		return nil
 	}
@@ -172,7 +175,7 @@ func (m *mirror) copy(ctx context.Context, f *mirrorFile, version string) error 
 		return nil
 	}
 	err := m.stream(ctx, f, version, false)
-	if errors.Is(err, updater.ErrRejected) {
+	if errors.Is(err, updater.ErrRejected) || m.o.Before != nil && errors.Is(err, fs.ErrNotExist) {
 		err = m.stream(ctx, f, version, true)
 	}
 	if errors.Is(err, store.ErrConflict) {
@@ -222,7 +225,11 @@ func (r *sizedReader) Size() int64 { return r.size }
 func (m *mirror) download(ctx context.Context, f *mirrorFile, w io.Writer, noCache bool) error {
 	p := &passing{w: w, hash: sha256.New()}
 	var seen int64
-	fetcher := store.Fetcher{Readers: []store.Reader{m.src}}
+	from := m.src
+	if m.o.Before != nil && !noCache && m.vouched(f.path, f.want) {
+		from = m.o.Before // nearer, and if it is not right the source is asked next
+	}
+	fetcher := store.Fetcher{Readers: []store.Reader{from}}
 	err := fetcher.Download(ctx, store.Download{Name: f.name, Limit: f.want.Length, Spool: p, NoCache: noCache,
 		Accept: func() error {
 			if p.sent != f.want.Length || p.at != p.sent || !f.want.Hashes.Equal(metadata.Hashes{"sha256": p.hash.Sum(nil)}) {
@@ -236,7 +243,7 @@ func (m *mirror) download(ctx context.Context, f *mirrorFile, w io.Writer, noCac
 		}})
 	if errors.Is(err, errOther) || errors.Is(err, store.ErrTooLarge) {
 		m.tally.read(f, -seen)
-		return fmt.Errorf("%s from %s: %w: %w", f.name, m.src, updater.ErrRejected, errOther)
+		return fmt.Errorf("%s from %s: %w: %w", f.name, from, updater.ErrRejected, errOther)
 	}
 	return err
 }

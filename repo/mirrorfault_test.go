@@ -177,6 +177,8 @@ func TestMirrorOfRotationUnderWay(t *testing.T) {
 	if len(steps) != 3 {
 		t.Fatalf("%d steps", len(steps))
 	}
+	// Having missed the first step the root comes after the timestamp.
+	mirrorAtEveryFault(t, steps[1], start, MirrorOptions{}, oneOf(root, state{"1": true}))
 	for _, step := range steps {
 		mirrorAtEveryFault(t, step, start, MirrorOptions{}, oneOf(root, state{"1": true}))
 		mirrored(t, step, start, MirrorOptions{})

@@ -52,7 +52,7 @@ func (m *mirror) metadata() (roots []int64, roles map[string][]byte) {
 		if f == nil || name == timestampName || !strings.HasPrefix(name, metadataFolder) {
 			continue
 		}
-		if !f.copied && m.o.Before == nil {
+		if !f.copied && (m.o.Before == nil || m.o.Since) {
 			m.result.Present++
 			continue
 		}
@@ -211,6 +211,10 @@ func (m *mirror) plainChannels(ctx context.Context, taken map[string]*metadata.T
 		f := taken[path]
 		name, sum, ok := channelOf(path)
 		if !ok || sum != "" {
+			continue
+		}
+		if m.o.Since && m.vouched(path, f) {
+			m.result.Present++
 			continue
 		}
 		if size, there := m.there[path]; there && size == f.Length && m.to.checkFile(ctx, path, f) == nil {

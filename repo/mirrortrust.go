@@ -126,9 +126,20 @@ type asStore struct{ store.Reader }
 
 var errReadOnly = errors.New("this side of a mirror is only read")
 
-func (asStore) Put(context.Context, string, io.Reader) error        { return errReadOnly }
-func (asStore) Delete(context.Context, string) error                { return errReadOnly }
-func (asStore) List(context.Context, string) ([]store.Entry, error) { return nil, errReadOnly }
+func (asStore) Put(context.Context, string, io.Reader) error { return errReadOnly }
+func (asStore) Delete(context.Context, string) error         { return errReadOnly }
+
+// lister is what can be listed, written or not.
+type lister interface {
+	List(ctx context.Context, prefix string) ([]store.Entry, error)
+}
+
+func (s asStore) List(ctx context.Context, prefix string) ([]store.Entry, error) {
+	if l, ok := s.Reader.(lister); ok {
+		return l.List(ctx, prefix)
+	}
+	return nil, errReadOnly
+}
 
 func (m *mirror) reading(r store.Reader) *Repo {
 	return &Repo{store: asStore{r}, signing: signing{clock: m.o.clock}}

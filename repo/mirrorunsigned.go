@@ -14,17 +14,15 @@ import (
 
 	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/internal/channel"
-	"github.com/choria-io/go-updater/store"
 )
 
 // runUnsigned copies a repository that nobody has signed: what its store lists, checked against what release.json says. A release appears when
 // its release.json is written, a channel last.
 func (m *mirror) runUnsigned(ctx context.Context) error {
-	src, ok := m.src.(store.Store)
-	if !ok {
+	if _, ok := m.src.(lister); !ok {
 		return fmt.Errorf("%s is %w: name the folder or bucket behind it, or sign it (update-repo init), which makes its metadata the list", m.src, ErrNotListable)
 	}
-	u := &unsigned{r: Open(src), files: map[string]*metadata.TargetFiles{}, data: map[string][]byte{}}
+	u := &unsigned{r: m.reading(m.src), files: map[string]*metadata.TargetFiles{}, data: map[string][]byte{}}
 	if err := u.find(ctx); err != nil {
 		return err
 	}

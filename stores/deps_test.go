@@ -12,12 +12,13 @@ const module = "github.com/choria-io/go-updater/"
 // A store knows what a named file is, and nothing of what repositories are; only this package knows all stores.
 func TestImportRules(t *testing.T) {
 	rules := map[string][]string{
-		"stores":                {"store", "stores/azure", "stores/gcs", "stores/nats", "stores/oci", "stores/s3"},
+		"stores":                {"store", "stores/azure", "stores/gcs", "stores/nats", "stores/oci", "stores/s3", "stores/tarfile"},
 		"stores/s3":             {"store", "stores/internal/rest"},
 		"stores/azure":          {"store", "stores/internal/rest"},
 		"stores/gcs":            {"store", "stores/internal/rest"},
 		"stores/nats":           {"store", "stores/internal/retry"},
 		"stores/oci":            {"store", "stores/internal/rest"},
+		"stores/tarfile":        {"store"},
 		"stores/internal/rest":  {"store", "stores/internal/retry"},
 		"stores/internal/retry": nil,
 	}

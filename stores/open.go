@@ -4,6 +4,7 @@
 // them, and is for commands that publish, mirror and check. docs/STORES.md has a page on each.
 //
 //	/srv/repo, file:///srv/repo    a folder
+//	/srv/repo.tar                  an archive, to be read
 //	https://, http://              a web server, to be read
 //	s3://BUCKET/PREFIX             Amazon S3 and what speaks its protocol
 //	gs://BUCKET/PREFIX             Google Cloud Storage
@@ -17,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/choria-io/go-updater/store"
@@ -25,6 +27,7 @@ import (
 	"github.com/choria-io/go-updater/stores/nats"
 	"github.com/choria-io/go-updater/stores/oci"
 	"github.com/choria-io/go-updater/stores/s3"
+	"github.com/choria-io/go-updater/stores/tarfile"
 )
 
 // Options are for what no location says.
@@ -54,6 +57,9 @@ func table() map[string]opener {
 //
 // Most services are not asked anything yet: what is wrong with a bucket or with credentials is told by the first read.
 func Open(ctx context.Context, location string, o Options) (store.Reader, error) {
+	if IsArchive(location) {
+		return tarfile.Open(location)
+	}
 	scheme, _, found := strings.Cut(location, "://")
 	open := table()[strings.ToLower(scheme)]
 	if !found || open == nil {
@@ -70,6 +76,15 @@ func Open(ctx context.Context, location string, o Options) (store.Reader, error)
 	return open(ctx, u)
 }
 
+// IsArchive tells whether a location is the path of a tar file, of one that may not be there yet too: it ends in ".tar" and is no folder.
+func IsArchive(location string) bool {
+	if strings.Contains(location, "://") || !strings.HasSuffix(location, tarfile.Suffix) {
+		return false
+	}
+	info, err := os.Stat(location)
+	return err != nil || !info.IsDir()
+}
+
 // known tells the schemes that package store opens.
 func known(scheme string) bool {
 	switch strings.ToLower(scheme) {
@@ -79,8 +94,11 @@ func known(scheme string) bool {
 	return false
 }
 
-// OpenStore opens the repository at a location for publishing. The error wraps ErrReadOnly for a web server.
+// OpenStore opens the repository at a location for publishing. The error wraps ErrReadOnly for a web server and an archive.
 func OpenStore(ctx context.Context, location string, o Options) (store.Store, error) {
+	if IsArchive(location) {
+		return nil, fmt.Errorf("%s: %w; an archive is written at once, by a mirror", location, ErrReadOnly)
+	}
 	r, err := Open(ctx, location, o)
 	if err != nil {
 		return nil, err

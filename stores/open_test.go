@@ -3,6 +3,7 @@ package stores
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 )
@@ -32,7 +33,14 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s for publishing: %v", location, err)
 		}
 	}
+	if _, err := OpenStore(context.Background(), folder+"/new.tar", Options{}); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("an archive for publishing: %v", err)
+	}
+	if err := os.Mkdir(folder+"/folder.tar", 0o700); err != nil || IsArchive(folder+"/folder.tar") || !IsArchive(folder+"/new.tar") || IsArchive("https://x.test/new.tar") {
+		t.Errorf("what an archive is: %v", err)
+	}
 	for location, want := range map[string]string{
+		"nowhere.tar":            "no such file",
 		"":                       "empty",
 		"ftp://x":                "docs/STORES.md",
 		"s3://":                  "no bucket",

@@ -9,6 +9,7 @@ import (
 	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/store"
 	"github.com/choria-io/go-updater/stores"
+	"github.com/choria-io/go-updater/stores/tarfile"
 )
 
 // openReader opens the repository at a location for reading.
@@ -16,6 +17,9 @@ func openReader(ctx context.Context, location string) (store.Reader, error) {
 	r, err := stores.Open(ctx, location, stores.Options{})
 	if err != nil {
 		return nil, err
+	}
+	if stores.IsArchive(location) {
+		return r, nil
 	}
 	return r, checkThere(location)
 }
@@ -66,7 +70,7 @@ func checkThere(location string) error {
 	return nil
 }
 
-// readOnly is a store that can be read but neither listed nor written.
+// readOnly is a store that can be read but not written, and, archives aside, not listed.
 type readOnly struct{ store.Reader }
 
 func (r readOnly) refuse(what string) error {
@@ -75,13 +79,16 @@ func (r readOnly) refuse(what string) error {
 
 func (r readOnly) Put(context.Context, string, io.Reader) error { return r.refuse("writing to") }
 func (r readOnly) Delete(context.Context, string) error         { return r.refuse("deleting from") }
-func (r readOnly) List(context.Context, string) ([]store.Entry, error) {
+func (r readOnly) List(ctx context.Context, prefix string) ([]store.Entry, error) {
+	if l, ok := r.Reader.(*tarfile.Reader); ok {
+		return l.List(ctx, prefix)
+	}
 	return nil, fmt.Errorf("a web server does not say which files it has: %w", r.refuse("listing"))
 }
 
 // source has the client read from a location.
 func source(ctx context.Context, location string) (updater.Option, error) {
-	if _, err := store.New(location, store.HTTPOptions{}); err == nil || location == "" {
+	if _, err := store.New(location, store.HTTPOptions{}); (err == nil || location == "") && !stores.IsArchive(location) {
 		return updater.SourceRepo(location), nil
 	}
 	r, err := stores.Open(ctx, location, stores.Options{})

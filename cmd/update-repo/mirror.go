@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -12,12 +13,14 @@ import (
 
 	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/repo"
+	"github.com/choria-io/go-updater/store"
 	"github.com/choria-io/go-updater/stores"
+	"github.com/choria-io/go-updater/stores/tarfile"
 )
 
 func mirrorCommand() *cobra.Command {
 	var o repo.MirrorOptions
-	var root string
+	var root, since string
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "mirror SRC DST", Short: "Copy a repository to another place, as far as it is not there yet",
@@ -28,9 +31,12 @@ func mirrorCommand() *cobra.Command {
 			"refused. DST's own roots are gone on from; a DST that has none believes SRC about its first, unless --trust-root\n" +
 			"names one. A mirror that was interrupted is gone on with by running it again.\n\n" +
 			"--platform, --channel and --keep take a part: releases whole, and all metadata, since it is signed so. Verify\n" +
-			"such a mirror with update-repo verify --partial. Nothing is deleted without --prune.",
+			"such a mirror with update-repo verify --partial. Nothing is deleted without --prune.\n\n" +
+			"A location that ends in .tar is one file, to be carried to where no network leads: mirror to it here, and from it there. It is\n" +
+			"written anew each time, and appears whole. --since makes a smaller one, for a place that has what that names.",
 		Example: "  update-repo mirror https://repo.example.net/updater /srv/mirror --trust-root trust-root.json\n" +
-			"  update-repo mirror /srv/repo s3://bucket/repo --channel stable --platform linux/amd64",
+			"  update-repo mirror /srv/repo s3://bucket/repo --channel stable --platform linux/amd64\n" +
+			"  update-repo mirror https://repo.example.net/updater repo.tar; update-repo mirror repo.tar /srv/repo",
 		Args: needArgs(2, 2, "the source or the destination"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := checkPart(c, o.Part); err != nil {
@@ -42,7 +48,7 @@ func mirrorCommand() *cobra.Command {
 					return err
 				}
 			}
-			m, err := runMirror(c, args[0], args[1], o)
+			m, err := runMirror(c, args[0], args[1], since, o)
 			if err != nil {
 				return err
 			}
@@ -51,6 +57,7 @@ func mirrorCommand() *cobra.Command {
 	}
 	jsonFlag(c, &asJSON)
 	c.Flags().StringVar(&root, "trust-root", "", "the trust root that SRC has to follow from; a file that init wrote")
+	c.Flags().StringVar(&since, "since", "", "leave out of the archive DST what the repository at this location, which the receiver has, has already")
 	c.Flags().StringArrayVar(&o.Part.Platforms, "platform", nil, "take this platform alone, OS/ARCH, with its variants; may be repeated")
 	c.Flags().StringArrayVar(&o.Part.Channels, "channel", nil, "take this channel alone, and the versions that it names; may be repeated")
 	c.Flags().IntVar(&o.Part.Keep, "keep", 0, "take the newest versions of each platform, so many, beside those that channels name")
@@ -76,12 +83,8 @@ func checkPart(c *cobra.Command, p repo.Part) error {
 	return nil
 }
 
-func runMirror(c *cobra.Command, from, to string, o repo.MirrorOptions) (*repo.Mirrored, error) {
+func runMirror(c *cobra.Command, from, to, since string, o repo.MirrorOptions) (*repo.Mirrored, error) {
 	src, err := openReader(c.Context(), from)
-	if err != nil {
-		return nil, err
-	}
-	dst, err := stores.OpenStore(c.Context(), to, stores.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +92,51 @@ func runMirror(c *cobra.Command, from, to string, o repo.MirrorOptions) (*repo.M
 	start := time.Now()
 	o.Progress = func(p repo.MirrorProgress) { bar.status(mirrorLine(p, time.Since(start))) }
 	defer bar.end()
+	if stores.IsArchive(to) {
+		return export(c, src, to, since, o)
+	}
+	if since != "" {
+		return nil, usageError{fmt.Errorf("--since is for archives, and %s does not end in %s", to, tarfile.Suffix)}
+	}
+	dst, err := stores.OpenStore(c.Context(), to, stores.Options{})
+	if err != nil {
+		return nil, err
+	}
 	return repo.Mirror(c.Context(), src, dst, o)
+}
+
+// export writes an archive, in the place of the one that is there. What that one has, or the repository that since names, is what the source
+// may not be older than.
+func export(c *cobra.Command, src store.Reader, to, since string, o repo.MirrorOptions) (*repo.Mirrored, error) {
+	if o.Prune {
+		return nil, usageError{errors.New("--prune is not for archives, which are written anew")}
+	}
+	before, err := openBefore(c, to, since)
+	if err != nil {
+		return nil, err
+	}
+	w, err := tarfile.Create(to)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	o.Before, o.Since, o.Jobs = before, since != "", 1 // one after the other, as the archive has them
+	m, err := repo.Mirror(c.Context(), src, w, o)
+	if err != nil || o.Dry {
+		return m, err
+	}
+	return m, w.Commit()
+}
+
+func openBefore(c *cobra.Command, to, since string) (store.Reader, error) {
+	if since != "" {
+		return openReader(c.Context(), since)
+	}
+	before, err := tarfile.Open(to)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &store.Mem{}, nil
+	}
+	return before, err
 }
 
 // mirrorLine says how far a mirror is.
@@ -139,6 +186,8 @@ func mirrorHint(err error) string {
 		return "the source does not follow from the roots of DST or from --trust-root: compare it with the trust root that your programs embed"
 	case errors.Is(err, updater.ErrRejected):
 		return "update-repo verify says what is damaged in the source, if it can be listed; what was copied before is kept"
+	case errors.Is(err, tarfile.ErrInvalid):
+		return "copy the file again, or remove it where it is to be written; update-repo mirror SRC FILE.tar makes one"
 	case errors.Is(err, stores.ErrReadOnly):
 		return "name the bucket or the folder behind the web server"
 	}
