@@ -7,7 +7,7 @@
 # make simulate    100,000 hosts over one bad release; draws docs/rollout.svg
 # make size        what importing the client costs, by package; fails above what is promised
 # make test-windows the client's tests as Windows programs, under wine64
-# make kills       kills a daemon on 500 hosts at random moments of updates and probations, some ten minutes
+# make kills       kills a daemon on 500 hosts at random moments of updates and probations, and mirrors, some 15 minutes
 # make bench       the measured comparison, with real programs
 # make bench-delta builds pairs of real programs in CORPUS, outside the tree, and measures their deltas
 
@@ -98,6 +98,7 @@ kills:
 	@code=$$(mktemp) && { UPDATER_KILLS=500 go test -v -count=1 -timeout 60m -run '^TestFaultKillDaemon$$' . ; echo $$? >$$code; } | \
 	  grep -E '^(fault test|ok|FAIL)|--- FAIL'; \
 	  read n <$$code; rm $$code; exit $$n
+	cd cmd/update-repo && UPDATER_KILLS=100 go test -v -count=1 -timeout 60m -run '^TestKilledMirrors$$' .
 
 simulate:
 	@go run ./repo/bench/rollout docs/rollout.svg

@@ -25,6 +25,7 @@ type Audit struct {
 	RolesSeen int      `json:"rolesSeen"` // targets, and all that it leads to
 	Files     int      `json:"files"`     // that are signed, and were hashed
 	Left      int      `json:"left"`      // that are signed, and not here, see [Repo.Partial]
+	Unsigned  []string `json:"unsigned"`  // release.json of releases that nobody signed: clients with a trust root do not see them
 	Problems  []string `json:"problems"`  // clients refuse something
 	Warnings  []string `json:"warnings"`  // they will, or nobody sees something
 }
@@ -214,6 +215,7 @@ func (a *Audit) unsigned(ctx context.Context, r *Repo, files map[string]*metadat
 	}
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name, "/"+specName) && files[e.Name] == nil {
+			a.Unsigned = append(a.Unsigned, e.Name)
 			a.warn("%s is not signed: add the release again, or remove it", e.Name)
 		}
 	}

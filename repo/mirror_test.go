@@ -237,6 +237,77 @@ func TestMirrorRefuses(t *testing.T) {
 	}
 }
 
+// A snapshot that takes a role back is refused, though whoever signs it and the timestamp has raised their versions.
+func TestMirrorRefusesRolesGoneBack(t *testing.T) {
+	src, k, _ := signedRepo(t, "1", "2")
+	dst := &store.Mem{}
+	mirrored(t, src, dst, MirrorOptions{})
+	r := k.open(src)
+	base, err := r.load(ctx, false)
+	must(t, err)
+	c := r.newChange(base)
+	c.resnap = true
+	must(t, c.seal(ctx, false))
+	c.snap.Signed.Meta["linux-amd64.json"].Version--
+	must(t, c.signAndPublish(ctx))
+	if _, err := Mirror(ctx, src, dst, MirrorOptions{}); !errors.Is(err, updater.ErrOlderMetadata) {
+		t.Error(err)
+	}
+}
+
+// Every role counts, not only those at the top.
+func TestMirrorRefusesExpiredRole(t *testing.T) {
+	src, k, _ := signedRepo(t, "1")
+	r := k.open(src)
+	base, err := r.load(ctx, false)
+	must(t, err)
+	c := r.newChange(base)
+	role, err := c.get(ctx, "linux-amd64", "targets")
+	must(t, err)
+	c.edit("linux-amd64", "targets", role)
+	must(t, c.seal(ctx, false))
+	role.Signed.Expires = time.Now().Add(-day)
+	must(t, c.signAndPublish(ctx))
+	if _, err := Mirror(ctx, src, &store.Mem{}, MirrorOptions{}); !errors.Is(err, updater.ErrExpired) {
+		t.Error(err)
+	}
+}
+
+// A file that a role lists without being trusted with it is no file of the repository.
+func TestMirrorOfOverreachingRole(t *testing.T) {
+	src, k, root := signedRepo(t, "1")
+	r := k.open(src)
+	base, err := r.load(ctx, false)
+	must(t, err)
+	c := r.newChange(base)
+	role, err := c.get(ctx, "linux-amd64", "targets")
+	must(t, err)
+	role.Signed.Targets["1/windows/amd64/release.json"] = role.Signed.Targets["1/linux/amd64/release.json"]
+	c.edit("linux-amd64", "targets", role)
+	must(t, c.seal(ctx, false))
+	must(t, c.signAndPublish(ctx))
+	dst := &store.Mem{}
+	mirrored(t, src, dst, MirrorOptions{})
+	expect(t, dst, root, map[string]bool{"1": true})
+}
+
+// Pruning keeps the document of a channel that clients may be on their way to.
+func TestMirrorPrunesChannels(t *testing.T) {
+	src, k, _ := signedRepo(t, "1", "2")
+	dst := &store.Mem{}
+	var documents []string
+	for _, v := range []string{"1", "2", "1"} {
+		changed(t, k.open(src), Promotion{Version: v})
+		mirrored(t, src, dst, MirrorOptions{Prune: true})
+		list, err := dst.List(ctx, channelsFolder)
+		must(t, err)
+		documents = append(documents, fmt.Sprint(len(list)))
+	}
+	if got := strings.Join(documents, " "); got != "2 3 3" { // one of them the plain one
+		t.Errorf("%s documents", got)
+	}
+}
+
 // Source and destination that were both published to are told apart.
 func TestMirrorDiverged(t *testing.T) {
 	src, k, _ := signedRepo(t, "1")

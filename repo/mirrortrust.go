@@ -24,7 +24,7 @@ import (
 type ledger struct {
 	src, before store.Reader
 	has         func(name string) bool // what may be found in before
-	distrust    bool                   // the destination's copies, roots excepted
+	distrust    bool                   // the destination's copies
 	read        map[string]*ledgerFile
 }
 
@@ -64,8 +64,7 @@ func (l *ledger) get(ctx context.Context, name string) ([]byte, error) {
 }
 
 func (l *ledger) find(ctx context.Context, name string) (data []byte, copied bool, err error) {
-	root := strings.HasSuffix(name, "."+metadata.ROOT+".json")
-	if name != timestampName && (root || !l.distrust) {
+	if name != timestampName && !l.distrust {
 		data, err := l.getBefore(ctx, name)
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return data, false, err
@@ -88,7 +87,7 @@ func (l *ledger) fetch(ctx context.Context, from store.Reader, name string) ([]b
 	return f.ReadAll(ctx, store.Download{Name: name, Limit: targetsLimit, NoCache: name == timestampName}, nil)
 }
 
-// again forgets what came from the destination, timestamp excepted, and does not ask it any more.
+// again forgets what came from the destination, and does not ask it any more. Its roots are what is trusted, and stay.
 func (l *ledger) again() (worthIt bool) {
 	for name, f := range l.read {
 		if f != nil && !f.copied && !strings.HasSuffix(name, "."+metadata.ROOT+".json") {
