@@ -215,6 +215,7 @@ func sparse(t *testing.T) []byte {
 	}}))
 	_, err := w.Write(append([]byte("1\n0\n512\n"), make([]byte, 1024-8)...))
 	must(t, err)
+	must(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "b", Mode: 0o644}))
 	must(t, w.Close())
 	return bytes.ReplaceAll(b.Bytes(), []byte("XXX.sparse"), []byte("GNU.sparse"))
 }

@@ -63,14 +63,11 @@ func (w *Writer) PutIf(ctx context.Context, name string, r io.Reader, version st
 	return nil
 }
 
-// append writes header, bytes and padding. What fails in between is cut off by the next one.
+// append writes header, bytes and padding. What fails in between is written over by the next one, or cut off in the end.
 func (w *Writer) append(ctx context.Context, name string, r io.Reader) error {
 	sized, ok := r.(interface{ Size() int64 })
 	if !ok {
 		return ErrSize
-	}
-	if err := w.f.Truncate(w.end); err != nil {
-		return err
 	}
 	out := &appender{w.f, w.end}
 	t := tar.NewWriter(out)
