@@ -11,6 +11,7 @@ import (
 func TestOpen(t *testing.T) {
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	folder := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", folder)
 	for location, want := range map[string]struct {
 		shown    string
 		readOnly bool
@@ -22,6 +23,8 @@ func TestOpen(t *testing.T) {
 		"s3://bucket/a/b":               {"s3://bucket/a/b", false},
 		"S3://bucket":                   {"s3://bucket", false},
 		"s3://bucket/?region=eu-west-1": {"s3://bucket", false},
+		"oci://ghcr.io/us/updates":      {"oci://ghcr.io/us/updates", false},
+		"oci://[::1]:5000/updates/":     {"oci://[::1]:5000/updates", false},
 	} {
 		r, err := Open(context.Background(), location, Options{})
 		if err != nil || r.String() != want.shown {
@@ -50,6 +53,12 @@ func TestOpen(t *testing.T) {
 		"s3://bucket?endpoint=x": "https://HOST:PORT",
 		"s3://bucket/%zz":        "malformed",
 		"https://":               "no http or https URL",
+		"oci://ghcr.io":          "oci://REGISTRY/NAME",
+		"oci://ghcr.io/Us":       "no name of a repository",
+		"oci://x/y?colour=red":   "no option",
+		"oci://u:secret@x/y":     "docker login x",
+		"oci://x/y?settle=2":     "a duration",
+		"oci://x/y?lease=1s":     "twice settle",
 	} {
 		_, err := Open(context.Background(), location, Options{})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {

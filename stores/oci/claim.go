@@ -52,7 +52,8 @@ type claim struct {
 	turn   chan struct{} // one at a time in this process
 	holder string
 	n      int           // no two claims are the same, so that one which arrives late is not taken for the last
-	mine   digest.Digest // the claim that has the floor, empty if we have not
+	mine   digest.Digest // the claim that stood when we last looked, empty if it was not ours
+	state  string        // what it says
 
 	seen    time.Time // when the last look at it began that saw it stand
 	renewed time.Time
@@ -132,7 +133,7 @@ func (c *claim) take(ctx context.Context) error {
 	if c.mine == "" {
 		return c.acquire(ctx)
 	}
-	if elapsed(c.seen) < c.settle/4 {
+	if c.state == held && elapsed(c.seen) < c.settle/4 {
 		return nil
 	}
 	stands, err := c.stands(ctx)
@@ -142,10 +143,11 @@ func (c *claim) take(ctx context.Context) error {
 	if !stands {
 		return c.acquire(ctx)
 	}
-	if time.Since(c.renewed) < c.lease/3 {
+	if c.state == held && time.Since(c.renewed) < c.lease/3 {
 		return nil
 	}
-	// Who claimed after our look finds ours in the place of its own, if ours arrives within Settle of it.
+	// Who claimed after our look finds ours in the place of its own, if ours arrives within Settle of it. So it need not stand anew, even
+	// where it was given back.
 	if err := c.say(ctx, held); err != nil || elapsed(c.seen) >= c.settle {
 		return c.acquire(ctx)
 	}
@@ -223,7 +225,7 @@ func (c *claim) say(ctx context.Context, state string) error {
 	}
 	now := time.Now()
 	if _, err = c.put(ctx, claimTag, manifest); err == nil {
-		c.mine, c.renewed = digestOf(manifest), now
+		c.mine, c.state, c.renewed = digestOf(manifest), state, now
 	}
 	return err
 }
@@ -244,13 +246,12 @@ func (s *Store) Yield(ctx context.Context) {
 		return
 	}
 	defer c.end()
-	if c.mine == "" {
+	if c.mine == "" || c.state == free {
 		return
 	}
-	if stands, err := c.stands(ctx); err == nil && stands {
-		c.say(ctx, free) // or it runs out
+	if stands, err := c.stands(ctx); err != nil || !stands || c.say(ctx, free) != nil {
+		c.mine = "" // it runs out
 	}
-	c.mine = ""
 }
 
 // elapsed is how long ago something was, the time included that the machine was asleep, in which the monotonic clock may stand still.

@@ -1,6 +1,7 @@
 package stores
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -69,6 +70,14 @@ func openOCI(t *testing.T, url string) *oci.Store {
 	return openStore(t, ociLocation(url, 0)).(*oci.Store)
 }
 
+func version(t *testing.T, s store.Store, name string) string {
+	t.Helper()
+	object, err := s.Open(ctx, name, store.Request{})
+	must(t, err)
+	object.Body.Close()
+	return object.Version
+}
+
 // took is how long a conditional write of a new file takes.
 func took(t *testing.T, s *oci.Store, name string) time.Duration {
 	t.Helper()
@@ -92,6 +101,12 @@ func TestOCITurns(t *testing.T) {
 	if first, second := took(t, a, "a1"), took(t, a, "a2"); first < settle || second > settle {
 		t.Errorf("the first write took %s, the next %s, and a claim stands after %s", first, second, settle)
 	}
+	hurried, cancel := context.WithTimeout(ctx, settle)
+	defer cancel()
+	if err := b.PutIf(hurried, "b0", strings.NewReader("x"), ""); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("who does not want to wait was told %v", err)
+	}
+	must(t, a.PutIf(ctx, "a2", strings.NewReader("y"), version(t, a, "a2")))
 	if waited := took(t, b, "b1"); waited < lease {
 		t.Errorf("who waits for one who is silent wrote after %s, the lease is %s", waited, lease)
 	}
@@ -102,9 +117,13 @@ func TestOCITurns(t *testing.T) {
 	if waited := took(t, c, "c1"); waited > lease {
 		t.Errorf("what was given back was waited for %s", waited)
 	}
+	c.Yield(ctx)
+	if waited := took(t, c, "c2"); waited > settle {
+		t.Errorf("who takes back what nobody wanted waited %s", waited)
+	}
 	for tag := range tags {
-		if !strings.HasPrefix(tag, "_") || len(tags) != 6 {
-			t.Errorf("five files and a claim are %v", tags)
+		if !strings.HasPrefix(tag, "_") || len(tags) != 7 {
+			t.Errorf("six files and a claim are %v", tags)
 			break
 		}
 	}
@@ -129,17 +148,15 @@ func TestOCILate(t *testing.T) {
 	})
 	a, b := openOCI(t, url), openOCI(t, url)
 	must(t, a.PutIf(ctx, "f", strings.NewReader("zero"), ""))
-	object, err := a.Open(ctx, "f", store.Request{})
-	must(t, err)
-	object.Body.Close()
+	first := version(t, a, "f")
 	arrive := make(chan struct{})
 	mu.Lock()
 	hold = arrive
 	mu.Unlock()
 	said := make(chan error)
-	go func() { said <- a.PutIf(ctx, "f", strings.NewReader("one"), object.Version) }()
+	go func() { said <- a.PutIf(ctx, "f", strings.NewReader("one"), first) }()
 	<-held
-	must(t, b.PutIf(ctx, "f", strings.NewReader("two"), object.Version))
+	must(t, b.PutIf(ctx, "f", strings.NewReader("two"), first))
 	close(arrive)
 	if err := <-said; !errors.Is(err, oci.ErrLate) {
 		t.Errorf("who wrote late was told %v", err)
@@ -148,15 +165,41 @@ func TestOCILate(t *testing.T) {
 	b.Yield(ctx)
 	slow := make(chan struct{})
 	held = make(chan struct{})
-	object, err = a.Open(ctx, "f", store.Request{})
-	must(t, err)
-	object.Body.Close()
+	second := version(t, a, "f")
 	mu.Lock()
 	hold = slow
 	mu.Unlock()
-	go func() { said <- a.PutIf(ctx, "f", strings.NewReader("three"), object.Version) }()
+	go func() { said <- a.PutIf(ctx, "f", strings.NewReader("three"), second) }()
 	<-held
 	time.Sleep(2 * settle)
 	close(slow)
 	must(t, <-said)
+}
+
+// Somebody who never stops writing does not keep others waiting for ever.
+func TestOCIPatience(t *testing.T) {
+	where := strings.Replace(strings.Replace(ociLocation(ociServer(t, func(*http.Request) {}), 0), settle.String(), "50ms", 1), lease.String(), "300ms", 1)
+	a, b := openStore(t, where).(*oci.Store), openStore(t, where).(*oci.Store)
+	must(t, a.PutIf(ctx, "f", strings.NewReader("x"), ""))
+	done, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-done:
+				ended <- nil
+				return
+			case <-time.After(10 * time.Millisecond):
+				if err := a.PutIf(ctx, fmt.Sprint("f", n), strings.NewReader("x"), ""); err != nil {
+					ended <- err
+					return
+				}
+			}
+		}
+	}()
+	err := b.PutIf(ctx, "g", strings.NewReader("x"), "")
+	close(done)
+	if !errors.Is(err, store.ErrConflict) || !strings.Contains(err.Error(), "another publisher") {
+		t.Errorf("who waited was told %v", err)
+	}
+	must(t, <-ended)
 }

@@ -30,10 +30,17 @@ storage:
 
 const deletes = "  delete: {enabled: true}\n"
 
-func deletingRegistry(t *testing.T) *service { return distribution(t, deletes) }
+// patientRegistry has the times that people have.
+func patientRegistry(t *testing.T) *service {
+	s := distribution(t, deletes)
+	s.location = func(endpoint string, n int64) string {
+		return fmt.Sprintf("oci://%s/updates/repo%d", strings.TrimPrefix(endpoint, "http://"), n)
+	}
+	return s
+}
 
 func TestRealOCI(t *testing.T) {
-	s := deletingRegistry(t)
+	s := distribution(t, deletes)
 	real(t, s)
 	t.Run("killed children", s.killedChildren)
 	t.Run("others", s.others)
