@@ -55,6 +55,7 @@ type claim struct {
 	mine   digest.Digest // the claim that stood when we last looked, empty if it was not ours
 	state  string        // what it says
 
+	turns   int       // how often we had to wait for the floor
 	seen    time.Time // when the last look at it began that saw it stand
 	renewed time.Time
 }
@@ -83,18 +84,20 @@ func (c *claim) write(ctx context.Context, tag string, manifest []byte, wanted f
 	if err := c.s.prepare(ctx); err != nil {
 		return err
 	}
-	sent := false
+	sent := 0 // in which turn
 	return rest.Again(ctx, func() error {
 		is, err := c.compare(ctx, tag)
 		switch {
 		case err != nil:
 			return err
-		case sent && is == digestOf(manifest):
+		case sent == c.turns && is == digestOf(manifest):
 			return nil // the answer to the try before was lost
+		case sent > 0 && is == digestOf(manifest):
+			return ErrLate // it may have come in the turn of another publisher
 		case !wanted(is):
 			return store.ErrConflict
 		}
-		sent = true
+		sent = c.turns
 		if _, err := c.put(ctx, tag, manifest); err != nil {
 			return err
 		}
@@ -157,6 +160,7 @@ func (c *claim) take(ctx context.Context) error {
 // acquire waits until nobody has the floor, claims it, and looks whether the claim stands.
 func (c *claim) acquire(ctx context.Context) error {
 	c.mine = ""
+	c.turns++
 	var last digest.Digest
 	var since time.Time
 	for begun := time.Now(); ; {

@@ -1,10 +1,12 @@
 package stores
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -29,12 +31,20 @@ const (
 // ociServer is a registry; before is called with each request.
 func ociServer(t *testing.T, before func(*http.Request)) string {
 	t.Helper()
-	t.Setenv("DOCKER_CONFIG", t.TempDir())
-	handler := registry.New(registry.Logger(quiet), registry.WithReferrersSupport(true))
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := ociHandler(t)
+	return serve(t, func(w http.ResponseWriter, r *http.Request) {
 		before(r)
 		handler.ServeHTTP(w, r)
-	}))
+	})
+}
+
+func ociHandler(t *testing.T) http.Handler {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	return registry.New(registry.Logger(quiet), registry.WithReferrersSupport(true))
+}
+
+func serve(t *testing.T, handle http.HandlerFunc) string {
+	server := httptest.NewServer(handle)
 	server.Config.ErrorLog = quiet
 	t.Cleanup(server.Close)
 	return server.URL
@@ -42,7 +52,7 @@ func ociServer(t *testing.T, before func(*http.Request)) string {
 
 func fakeOCI(t *testing.T) *service {
 	url := ociServer(t, func(*http.Request) {})
-	return &service{name: "oci", url: url, location: ociLocation, many: 2_100, kills: 8, races: 5, bare: true, wait: lease + 2*settle}
+	return &service{name: "oci", url: url, location: ociLocation, many: 2_100, kills: 8, races: 5, bare: true}
 }
 
 func ociLocation(endpoint string, n int64) string {
@@ -53,7 +63,6 @@ func TestOCI(t *testing.T) {
 	s := fakeOCI(t)
 	s.conform(t)
 	s.endToEnd(t)
-	t.Run("killed children", s.killedChildren)
 }
 
 // login leaves credentials where the docker command leaves them.
@@ -174,6 +183,43 @@ func TestOCILate(t *testing.T) {
 	time.Sleep(2 * settle)
 	close(slow)
 	must(t, <-said)
+}
+
+// The same where who wrote does not even get an answer, and finds what it wrote when it asks again.
+func TestOCILateUnanswered(t *testing.T) {
+	registry := ociHandler(t)
+	var mu sync.Mutex
+	var arrive func()
+	written, goOn := make(chan struct{}), make(chan struct{})
+	a := openOCI(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		stuck := arrive != nil
+		if !stuck && r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/_f") {
+			body, err := io.ReadAll(r.Body)
+			must(t, err)
+			late := r.Clone(context.Background())
+			late.Body = io.NopCloser(bytes.NewReader(body))
+			arrive = func() { registry.ServeHTTP(httptest.NewRecorder(), late) }
+			mu.Unlock()
+			close(written)
+			panic(http.ErrAbortHandler)
+		}
+		mu.Unlock()
+		if stuck {
+			<-goOn
+		}
+		registry.ServeHTTP(w, r)
+	}))
+	b := openOCI(t, serve(t, registry.ServeHTTP))
+	said := make(chan error)
+	go func() { said <- a.PutIf(ctx, "f", strings.NewReader("one"), "") }()
+	<-written
+	must(t, b.PutIf(ctx, "f", strings.NewReader("two"), ""))
+	arrive()
+	close(goOn)
+	if err := <-said; !errors.Is(err, oci.ErrLate) {
+		t.Errorf("who wrote late was told %v", err)
+	}
 }
 
 // Somebody who never stops writing does not keep others waiting for ever.
