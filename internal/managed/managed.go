@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -93,79 +92,36 @@ func aliases(path string) []string {
 }
 
 // dpkg looks the path up in the lists of files that its packages brought.
-func (s System) dpkg(path string) (*Claim, error) {
-	folder := s.Root + "/var/lib/dpkg/info"
-	lists, err := os.ReadDir(folder)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
+func (s System) dpkg(path string) (claim *Claim, err error) {
 	wanted := aliases(path)
-	var failed error
-	var buf []byte
-	for _, list := range lists {
-		name, ok := strings.CutSuffix(list.Name(), ".list")
-		if !ok {
-			continue
-		}
-		if buf, err = readInto(buf, filepath.Join(folder, list.Name())); err != nil {
-			failed = err
-			continue
-		}
-		if listed(buf, wanted) {
+	err = eachList(s.Root+"/var/lib/dpkg/info", func(name string, list []byte) (found bool) {
+		if found = listed(list, wanted); found {
 			name, _, _ = strings.Cut(name, ":")
-			return &Claim{Manager: "dpkg", Package: name, Upgrade: "apt-get install --only-upgrade " + name}, nil
+			claim = &Claim{Manager: "dpkg", Package: name, Upgrade: "apt-get install --only-upgrade " + name}
 		}
+		return found
+	})
+	if claim != nil || errors.Is(err, fs.ErrNotExist) {
+		return claim, nil
 	}
-	return nil, failed
+	return nil, err
 }
 
-const listLimit = 64 << 20 // larger ones are no lists of dpkg
-
-// readInto reads a file, into buf if that is large enough: a machine has a thousand lists.
-func readInto(buf []byte, name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return buf[:0], err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return buf[:0], err
-	}
-	size := info.Size()
-	if size > listLimit || !info.Mode().IsRegular() {
-		return buf[:0], &fs.PathError{Op: "read", Path: name, Err: errors.ErrUnsupported}
-	}
-	if int64(cap(buf)) < size {
-		buf = make([]byte, size+size/2)
-	}
-	n, err := io.ReadFull(f, buf[:size])
-	if err == io.ErrUnexpectedEOF {
-		err = nil
-	}
-	return buf[:n], err
-}
-
-// listed tells whether a line of list is one of wanted.
+// listed tells whether a line of list is one of wanted. Lines are compared by their length first: a machine has a hundred thousand.
 func listed(list []byte, wanted []string) bool {
-	for _, w := range wanted {
-		for rest := list; ; {
-			at := bytes.Index(rest, []byte(w))
-			if at < 0 {
-				break
-			}
-			begins := at == 0 || rest[at-1] == '\n'
-			rest = rest[at+len(w):]
-			if begins && (len(rest) == 0 || rest[0] == '\n') {
+	for len(list) > 0 {
+		line, rest, _ := bytes.Cut(list, newline)
+		for _, w := range wanted {
+			if len(line) == len(w) && string(line) == w {
 				return true
 			}
 		}
+		list = rest
 	}
 	return false
 }
+
+var newline = []byte{'\n'}
 
 func (s System) exists(path string) bool {
 	_, err := os.Stat(s.Root + path)

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package managed
+
+// eachList finds none: dpkg is Unix's.
+func eachList(string, func(string, []byte) bool) error { return nil }
