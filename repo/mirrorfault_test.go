@@ -357,3 +357,52 @@ func TestMirrorPastCaches(t *testing.T) {
 		}
 	}
 }
+
+// One that is not signed: each release that is listed is whole, at any time, also one that v0.1.0 wrote, whose release.json says nothing of its archive.
+func TestFaultsOfMirrorUnsigned(t *testing.T) {
+	src := &store.Mem{}
+	r := Open(src)
+	for i, v := range []string{"1.0", "1.1", "1.2"} {
+		a := addition(t, elf(uint64(i)))
+		a.Version = v
+		_, err := r.Add(ctx, a)
+		must(t, err)
+	}
+	old := `{"binary":"choria.bz2","hash":"` + sum(elf(0)) + `"}`
+	must(t, src.Put(ctx, "1.0/linux/amd64/release.json", strings.NewReader(old)))
+	must(t, src.Delete(ctx, "1.0/linux/amd64/choria.zst"))
+	changed(t, r, Promotion{Version: "1.1"})
+	dst := &store.Mem{}
+	mirrored(t, src, dst, MirrorOptions{})
+	same(t, src, dst)
+	must(t, src.Delete(ctx, "1.2/linux/amd64/release.json"))
+	mirrored(t, src, dst, MirrorOptions{Prune: true})
+	a := addition(t, elf(7))
+	a.Version = "2.0"
+	_, err := r.Add(ctx, a)
+	must(t, err)
+	mirrorAtEveryFault(t, src, dst, MirrorOptions{Prune: true}, func(is *store.Mem) error {
+		list, err := Open(is).List(ctx)
+		if err != nil || len(list) < 2 {
+			return fmt.Errorf("%v, %w", list, err)
+		}
+		for _, release := range list {
+			if err := Verify(ctx, is, release, nil); err != nil {
+				return err
+			}
+		}
+		problems, _, err := Open(is).CheckChannels(ctx)
+		if len(problems) > 0 {
+			return fmt.Errorf("%v", problems)
+		}
+		return err
+	})
+	// What is damaged there is not taken.
+	for _, name := range []string{"1.0/linux/amd64/choria.bz2", "1.1/linux/amd64/choria.zst", "1.1/linux/amd64/release.json", "channels/stable.json"} {
+		m, to := copyMem(t, src), &store.Mem{}
+		must(t, m.Put(ctx, name, strings.NewReader("damaged")))
+		if _, err := Mirror(ctx, m, to, MirrorOptions{}); err == nil || contents(t, to)[name] != "" {
+			t.Errorf("%s is damaged and taken: %v", name, err)
+		}
+	}
+}

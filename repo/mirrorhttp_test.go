@@ -2,15 +2,19 @@ package repo
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/store"
@@ -123,5 +127,42 @@ func TestPassing(t *testing.T) {
 	write("67")
 	if out.String() != "01234567" || p.at != 8 || p.sent != 8 {
 		t.Errorf("%q, %+v", out.String(), p)
+	}
+}
+
+// endless is a source with one large file, which it makes as it is read.
+type endless struct {
+	store.Reader
+	size int64
+}
+
+func (e endless) Open(_ context.Context, _ string, req store.Request) (*store.Object, error) {
+	return &store.Object{Body: io.NopCloser(io.LimitReader(zeros{}, e.size)), Size: e.size}, nil
+}
+
+func (e endless) String() string { return "endless" }
+
+// sink forgets what it is given.
+type sink struct{ *store.Mem }
+
+func (sink) PutIf(_ context.Context, _ string, r io.Reader, _ string) error {
+	_, err := io.Copy(io.Discard, r)
+	return err
+}
+
+// A file of any size takes the memory of its buffers.
+func TestMirrorMemory(t *testing.T) {
+	const size = 64 << 20
+	h := sha256.New()
+	_, err := io.Copy(h, io.LimitReader(zeros{}, size))
+	must(t, err)
+	m := &mirror{src: endless{size: size}, to: Open(sink{&store.Mem{}}), tally: newTally(nil)}
+	f := &mirrorFile{"1/linux/amd64/tool", "1/linux/amd64/tool", &metadata.TargetFiles{Length: size, Hashes: metadata.Hashes{"sha256": h.Sum(nil)}}}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	must(t, m.copy(ctx, f, ""))
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 4<<20 {
+		t.Errorf("%d bytes were allocated for a file of %d", used, size)
 	}
 }

@@ -43,6 +43,7 @@ func (s *service) endToEnd(t *testing.T) {
 	t.Run("update", s.update)
 	t.Run("killed", s.killed)
 	t.Run("race", s.race)
+	t.Run("mirror", s.mirror)
 }
 
 // update: two releases of a real program, and a client that goes from one to the other by a delta.

@@ -26,7 +26,7 @@ func TestMeasure(t *testing.T) {
 	for _, open := range []func(*testing.T) *service{versitygw, fakeGCS, azurite, natsService, patientRegistry} {
 		s := open(t)
 		t.Run(s.name, func(t *testing.T) {
-			s.measurePublish(t, releases)
+			s.measureMirror(t, s.measurePublish(t, releases))
 			s.measureRead(t)
 		})
 	}
@@ -35,7 +35,7 @@ func TestMeasure(t *testing.T) {
 var platforms = []string{"linux/amd64", "linux/arm64", "linux/386", "linux/arm", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64", "freebsd/amd64", "openbsd/amd64"}
 
 // measurePublish publishes releases of ten small files each, and then has a client look for the last.
-func (s *service) measurePublish(t *testing.T, releases int) {
+func (s *service) measurePublish(t *testing.T, releases int) store.Store {
 	where, requests := s.fresh(), func() int { return 0 }
 	endpoint := s.url
 	if strings.HasPrefix(s.url, "http") {
@@ -78,6 +78,26 @@ func (s *service) measurePublish(t *testing.T, releases int) {
 		_, err := updater.Check(ctx, options...)
 		must(t, err)
 		t.Logf("%s: %d requests", state, requests()-before)
+	}
+	return st
+}
+
+// measureMirror copies what was published to another place in the same service, and again when nothing is new.
+func (s *service) measureMirror(t *testing.T, src store.Store) {
+	endpoint, requests := s.url, func() int { return 0 }
+	if strings.HasPrefix(s.url, "http") {
+		p := newProxy(t, s.url)
+		endpoint, requests = p.url, p.count
+	}
+	dst := openStore(t, s.fresh()(endpoint))
+	for _, state := range []string{"mirror", "nothing new"} {
+		peak, stop := peakHeap()
+		begun, before := time.Now(), requests()
+		m, err := repo.Mirror(ctx, src, dst, repo.MirrorOptions{})
+		must(t, err)
+		took := time.Since(begun).Seconds()
+		stop()
+		t.Logf("%s: %d files in %.1f s, %.0f files/s, %d requests of the destination, up to %d MB of memory", state, m.Copied, took, float64(m.Copied)/took, requests()-before, *peak>>20)
 	}
 }
 
