@@ -59,7 +59,7 @@ func (s *service) mirror(t *testing.T) {
 
 	// A mirror that dies leaves the version before, whole.
 	random := rand.New(rand.NewPCG(7, 8))
-	for i := range s.kills {
+	for i := range min(s.kills, 20) {
 		version := fmt.Sprintf("2.%d", i)
 		add(version)
 		d := &dying{Store: one, at: 1 + random.IntN(20), after: random.IntN(2) == 0}
@@ -92,7 +92,7 @@ func (s *service) carried(t *testing.T, from store.Reader, root []byte) store.Re
 
 // mirrorRaces has two mirrors copy the same to one place at once. Whoever fails is told that another is at work, and all of it is there.
 func (s *service) mirrorRaces(t *testing.T, src store.Reader, dst store.Store, root []byte, add func(string)) {
-	for round := range s.races {
+	for round := range min(s.races, 10) {
 		version := fmt.Sprintf("3.%d", round)
 		add(version)
 		var wg sync.WaitGroup
