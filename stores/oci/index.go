@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -18,6 +19,9 @@ import (
 
 // What is in this file is for those who look at a registry with other tools. Nothing that reads a repository asks for it. So two publishers may
 // spoil an index for each other, and what fails here fails nothing: the next release.json of the version mends it, and so does Reindex.
+
+// othersTimeout is how long a write may take longer for others' sake.
+const othersTimeout = 10 * time.Second
 
 // release is a folder of a repository that has the files of a version for a platform.
 type release struct {

@@ -19,8 +19,9 @@
 // seen its claim less than Settle before, or sees it afterwards. So of two conditional writes at once one comes first, and the other one sees it, as long as
 // no write reaches its tag later than Settle after the look before it. Where a write took longer and somebody else has claimed meanwhile, who wrote is told so
 // by [ErrLate]. What is left is a publisher, or a request on its way, that stands still for longer than Settle exactly between look and write, while another
-// one takes over, which it does after Lease only: that write comes when nobody expects it, and takes the place of a newer one. Registries that answer a read of
-// a tag with what it was before (pull-through caches, replicas) keep none of this; publish to the one that they copy.
+// one gets the floor: after Lease of silence, or, where both began at the same moment, after Settle. That write comes when nobody expects it, and takes the place of a
+// newer one. Registries that answer a read of a tag with what it was before (pull-through caches, replicas) keep none of this; publish to the one
+// that they copy. Put and Delete wait for nobody.
 package oci
 
 import (

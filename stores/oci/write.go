@@ -64,6 +64,8 @@ func (s *Store) put(ctx context.Context, name string, r io.Reader, write func(ma
 	}
 	d := describing(name, manifest)
 	s.written.Store(tagOf(name), d)
+	ctx, cancel := context.WithTimeout(ctx, othersTimeout)
+	defer cancel()
 	if subject != nil {
 		s.refer(ctx, d, subject) // whether or not, the file is written
 	}
@@ -199,6 +201,8 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := s.remove(ctx, name); err != nil {
 		return s.failed("deleting", name, err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, othersTimeout)
+	defer cancel()
 	s.describe(ctx, name, []byte("{}")) // whether or not, the file is gone
 	return nil
 }
