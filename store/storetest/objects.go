@@ -3,8 +3,10 @@ package storetest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -69,6 +71,15 @@ func Whole(t *testing.T, open func(t *testing.T) store.Store, again func(t *test
 	}
 	if got := read(t, s, "f", store.Request{}); got != string(old) {
 		t.Errorf("after a failed put there are %d other bytes", len(got))
+	}
+	for _, n := range []int{3, 16 << 20} { // where a part ends, too: a reader tells last whether what it gave is right
+		broken := io.MultiReader(bytes.NewReader(fresh[:n]), brokenReader{})
+		if err := store.PutIf(ctx, s, "g", broken, ""); err == nil {
+			t.Errorf("a reader that breaks after %d bytes is no error", n)
+		}
+		if object, err := s.Open(ctx, "g", store.Request{}); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("after a failed conditional put: %+v, %v", object, err)
+		}
 	}
 	done := make(chan error)
 	go func() { done <- s.Put(ctx, "f", &slowReader{r: bytes.NewReader(fresh)}) }()

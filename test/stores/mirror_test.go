@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -56,6 +58,19 @@ func (s *service) mirror(t *testing.T) {
 	if fmt.Sprint(want) != fmt.Sprint(got) || want["metadata/timestamp.json"] == "" {
 		t.Errorf("%d files went in, %d came out", len(want), len(got))
 	}
+
+	// A file that is not what was signed gets no name, in no store.
+	add("1.1")
+	const archive = "1.1/linux/amd64/tool.bz2"
+	good := served(t, src)[archive]
+	must(t, src.Put(ctx, archive, strings.NewReader(good[:len(good)-1]+"x")))
+	if _, err := repo.Mirror(ctx, src, one, repo.MirrorOptions{}); !errors.Is(err, store.ErrRejected) {
+		t.Errorf("another file: %v", err)
+	}
+	if object, err := one.Open(ctx, archive, store.Request{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is there all the same: %+v, %v", object, err)
+	}
+	must(t, src.Put(ctx, archive, strings.NewReader(good)))
 
 	// A mirror that dies leaves the version before, whole.
 	random := rand.New(rand.NewPCG(7, 8))
