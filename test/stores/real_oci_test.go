@@ -42,9 +42,10 @@ func patientRegistry(t *testing.T) *service {
 func TestRealOCI(t *testing.T) {
 	s := distribution(t, deletes)
 	real(t, s)
-	t.Run("killed children", s.killedChildren)
 	t.Run("others", s.others)
 }
+
+func TestRealOCIKilled(t *testing.T) { distribution(t, deletes).killedChildren(t) }
 
 // As it is when nobody has configured it, a registry keeps what it has. It serves all the same.
 func TestRealOCIKeeps(t *testing.T) {
