@@ -96,11 +96,13 @@ func Mirror(ctx context.Context, src store.Reader, dst store.Store, o MirrorOpti
 	if _, ok := dst.(store.Locker); o.Prune && !ok {
 		return nil, fmt.Errorf("pruning %s: it has no lock, so what looks forgotten may be what someone else is about to publish", dst)
 	}
-	unlock, err := to.lock(ctx)
-	if err != nil {
-		return nil, err
+	if !o.Dry {
+		unlock, err := to.lock(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer unlock()
 	}
-	defer unlock()
 	for try := 1; ; try++ {
 		m := &mirror{o: o, src: src, to: to, result: &Mirrored{Removed: []string{}, Remarks: []string{}, Dry: o.Dry}}
 		err := m.run(ctx)

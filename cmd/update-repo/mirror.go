@@ -122,6 +122,9 @@ func export(c *cobra.Command, src store.Reader, to, since string, o repo.MirrorO
 	defer w.Close()
 	o.Before, o.Since, o.Jobs = before, since != "", 1 // one after the other, as the archive has them
 	m, err := repo.Mirror(c.Context(), src, w, o)
+	if c, ok := before.(io.Closer); ok {
+		c.Close() // Windows replaces no file that is open
+	}
 	if err != nil || o.Dry {
 		return m, err
 	}
