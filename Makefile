@@ -1,6 +1,6 @@
 # make quickstart   two versions of a small program, published, served, updated, rolled back
 # make daemon       a service that goes back by itself from a version that does not work
-# make test         everything that a change must pass
+# make test         everything that a change must pass; prints what each part took
 # make test-stores the stores against the servers that people run, which are built once in ~/.cache
 # make bench-stores what publishing RELEASES releases and reading cost at each store, and what each adds to a program
 # make fuzz         the fuzz targets, for FUZZTIME each
@@ -28,14 +28,14 @@ daemon:
 quickstart:
 	@sh examples/quickstart/run.sh
 
-test: vet tidy staticcheck size unit quickstart fault fuzz
+test:
+	@MAKE='$(MAKE)' .ci/parts vet tidy staticcheck size unit quickstart fault fuzz
 
 vet:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt"; exit 1; }
-	@for m in $(MODULES); do for os in linux darwin windows freebsd; do for arch in amd64 arm64; do \
-	  echo "vet $$m $$os/$$arch"; \
-	  (cd $$m && CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -o /dev/null ./... && CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go vet ./...) || exit 1; \
-	done; done; done
+	@for os in linux darwin windows freebsd; do for arch in amd64 arm64; do echo $$os $$arch; done; done | \
+	  xargs -P 2 -n 2 sh -c 'export CGO_ENABLED=0 GOOS=$$0 GOARCH=$$1; for m in $(MODULES); do \
+	  (cd $$m && go build -o /dev/null ./... && go vet ./...) || exit 1; echo "vet $$m $$GOOS/$$GOARCH"; done'
 
 # Each module builds on its own, and its go.mod and go.sum are tidy.
 # `.ci/alone MODULE tidy` mends them.
@@ -53,7 +53,7 @@ unit:
 
 # Without -race, which makes the thousands of updates slow and finds nothing more in them.
 fault:
-	@code=$$(mktemp) && { go test -v -count=1 -timeout 40m -run '^TestFault' . ; echo $$? >$$code; } | \
+	@code=$$(mktemp) && { .ci/memory go test -v -count=1 -timeout 40m -run '^TestFault' . ; echo $$? >$$code; } | \
 	  grep -E '^(fault test|---|[[:space:]]+fault_test|ok|FAIL)'; \
 	  read n <$$code; rm $$code; exit $$n
 	cd repo && go test -count=1 -timeout 40m -run '^TestFault' .

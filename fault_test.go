@@ -265,6 +265,7 @@ func (s scenario) failAt(t *testing.T, url string, at int, errno syscall.Errno, 
 		t.Fatalf("%v without a fault: %v", s, err)
 	}
 	s.checkAfter(t, what, url, target, err, gone)
+	os.RemoveAll(filepath.Dir(target)) // together they would be gigabytes
 	return what != ""
 }
 
@@ -310,6 +311,7 @@ func (s scenario) killAt(t *testing.T, self, url string, at int) bool {
 		t.Fatalf("%v, killed at %d: %v %s", s, at, err, out)
 	}
 	s.checkAfter(t, fmt.Sprintf("killed at operation %d", at), url, target, nil, s.away && !survived)
+	os.RemoveAll(filepath.Dir(target)) // together they would be gigabytes
 	return !survived
 }
 
