@@ -105,7 +105,8 @@ func (s *selection) takes(path string) bool {
 	return s.part.Keep > 0 && (s.newest[r.OS+"/"+r.Arch][r.Version] || !version.Ordered(r.Version))
 }
 
-// take leaves out what the part does not take, and returns what is left.
+// take leaves out what the part does not take, and returns what is left. What the destination has already of a release or a channel is gone on
+// with, unless it is to be pruned: the new metadata would contradict what was copied by the old one.
 func (m *mirror) take(ctx context.Context, files map[string]*metadata.TargetFiles) (map[string]*metadata.TargetFiles, error) {
 	var channels []*Channel
 	if !m.o.Part.all() {
@@ -118,10 +119,36 @@ func (m *mirror) take(ctx context.Context, files map[string]*metadata.TargetFile
 	if err != nil {
 		return nil, err
 	}
+	held := m.held()
 	taken := maps.Clone(files)
-	maps.DeleteFunc(taken, func(path string, _ *metadata.TargetFiles) bool { return !s.takes(path) })
+	maps.DeleteFunc(taken, func(path string, _ *metadata.TargetFiles) bool { return !s.takes(path) && !held[groupOf(path)] })
 	m.result.Left = len(files) - len(taken)
 	return taken, nil
+}
+
+// held are the releases and channels of which the destination has any file and keeps it.
+func (m *mirror) held() map[string]bool {
+	held := map[string]bool{}
+	if m.o.Prune {
+		return held
+	}
+	for name := range m.there {
+		if group := groupOf(name); group != "" {
+			held[group] = true
+		}
+	}
+	return held
+}
+
+// groupOf names the release or the channel that a file belongs to, "" if neither.
+func groupOf(name string) string {
+	if r, ok := placeOf(name); ok {
+		return r.String()
+	}
+	if c, _, ok := channelOf(name); ok {
+		return channelName(c)
+	}
+	return ""
 }
 
 // channels are those that the part names, or all.

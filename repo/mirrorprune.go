@@ -3,10 +3,14 @@ package repo
 import (
 	"context"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"github.com/choria-io/go-updater/internal/channel"
+	"github.com/choria-io/go-updater/internal/exe"
 )
 
 // prune removes what nobody is led to any more. Of releases that is release.json first, as [Repo.Remove] does. Metadata stays, and what
@@ -42,21 +46,33 @@ func (m *mirror) prune(ctx context.Context, taken map[string]*metadata.TargetFil
 // stays with the new one: a client may be on its way to it.
 func (m *mirror) forgotten(taken map[string]*metadata.TargetFiles) []string {
 	keep := map[string]bool{}
-	for path, f := range taken {
-		keep[path], keep[servedName(path, f)] = true, true
+	for file, f := range taken {
+		keep[file], keep[servedName(file, f)] = true, true
 	}
-	for path, f := range m.listed {
-		if _, _, ok := channelOf(path); ok && taken[path] != nil {
-			keep[servedName(path, f)] = true
+	for file, f := range m.listed {
+		if _, _, ok := channelOf(file); ok && taken[file] != nil {
+			keep[servedName(file, f)] = true
 		}
 	}
 	gone := []string{}
 	for _, name := range slices.Sorted(maps.Keys(m.there)) {
 		_, _, isChannel := channelOf(name)
-		_, isRelease := placeOf(name)
-		if (isRelease || isChannel) && !keep[name] {
+		if (isChannel || m.ofRelease(name)) && !keep[name] {
 			gone = append(gone, name)
 		}
 	}
 	return gone
+}
+
+// ofRelease tells whether a file lies where only those of a release do: one that is or was published, or what is left of one for a
+// platform that there is. A web site in the same folder has files as deep.
+func (m *mirror) ofRelease(name string) bool {
+	r, ok := placeOf(name)
+	if !ok {
+		return false
+	}
+	spec := path.Join(r.Version, r.OS, r.Arch, specName)
+	_, there := m.there[spec]
+	base, _, _, _ := channel.Variant(r.Arch)
+	return there || m.listed[spec] != nil || exe.Known(r.OS, base) == nil
 }

@@ -1,0 +1,71 @@
+package repo
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/choria-io/go-updater/store"
+)
+
+// A part that is narrower than what a mirror has leaves nothing behind that the new metadata contradicts: what is there of a release or a channel
+// is kept right until Prune removes it.
+func TestNarrowerPart(t *testing.T) {
+	src, k, root := signedRepo(t, "1", "2")
+	r := k.open(src)
+	changed(t, r, Promotion{Version: "1"})
+	_, err := r.ChangeChannel(ctx, "beta", Promotion{Version: "2"})
+	must(t, err)
+	dst := &store.Mem{}
+	mirrored(t, src, dst, MirrorOptions{})
+
+	_, err = r.Add(ctx, small(t, "2", "other"))
+	must(t, err)
+	_, err = r.ChangeChannel(ctx, "beta", Promotion{Version: "1"})
+	must(t, err)
+	part := Part{Channels: []string{"stable"}}
+	mirrored(t, src, dst, MirrorOptions{Part: part})
+	whole := func(what string) {
+		t.Helper()
+		p := Open(dst)
+		p.Partial()
+		a, err := p.Audit(ctx, nil)
+		must(t, err)
+		problems, _, err := p.CheckChannels(ctx)
+		must(t, err)
+		if problems = append(problems, a.Problems...); len(problems) > 0 {
+			t.Errorf("%s: %s", what, strings.Join(problems, "\n"))
+		}
+	}
+	whole("narrower")
+	expect(t, dst, root, map[string]bool{"1": true, "2": true})
+
+	m := mirrored(t, src, dst, MirrorOptions{Part: part, Prune: true})
+	whole("pruned")
+	if len(m.Removed) == 0 || slices.ContainsFunc(m.Removed, func(name string) bool { return !strings.HasPrefix(name, "2/") && !strings.Contains(name, "beta") }) {
+		t.Errorf("removed: %v", m.Removed)
+	}
+}
+
+// A folder may hold a web site beside the repository, whose files only look like those of releases.
+func TestPruneLeavesOthersFiles(t *testing.T) {
+	src, k, _ := signedRepo(t, "1", "2")
+	dst := &store.Mem{}
+	mirrored(t, src, dst, MirrorOptions{})
+	others := []string{"site/css/dark/main.css", "docs/img/2026/logo.png", "a/b/c/d"}
+	for _, name := range others {
+		must(t, dst.Put(ctx, name, strings.NewReader("not ours")))
+	}
+	must(t, dst.Put(ctx, "0/linux/amd64/0.zst", strings.NewReader("left by a mirror that was killed")))
+	_, err := k.open(src).Remove(ctx, "1", "linux", "amd64")
+	must(t, err)
+	m := mirrored(t, src, dst, MirrorOptions{Prune: true})
+	for _, name := range others {
+		if contents(t, dst)[name] == "" {
+			t.Errorf("%s is removed", name)
+		}
+	}
+	if !slices.Contains(m.Removed, "0/linux/amd64/0.zst") || !slices.Contains(m.Removed, "1/linux/amd64/release.json") {
+		t.Errorf("removed: %v", m.Removed)
+	}
+}
