@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -78,23 +79,23 @@ func Open(path string) (*Reader, error) {
 func (r *Reader) Close() error { return r.f.Close() }
 
 func (a *archive) index() error {
-	at := &position{r: a.bytes}
+	at := io.NewSectionReader(a.bytes, 0, math.MaxInt64) // it seeks, so that files are passed over
 	t := tar.NewReader(at)
-	var end int64 // of the last file, with its padding
+	var pos, end int64 // the latter of the last file, with its padding
 	for {
 		h, err := t.Next()
-		if err == io.EOF {
+		if pos, _ = at.Seek(0, io.SeekCurrent); err == io.EOF {
 			break
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
-		if err := a.add(h, at.pos); err != nil {
+		if err := a.add(h, pos); err != nil {
 			return err
 		}
-		end = at.pos + (h.Size+block-1)/block*block
+		end = pos + (h.Size+block-1)/block*block
 	}
-	if at.pos < end+2*block {
+	if pos < end+2*block {
 		return fmt.Errorf("%w: its end is missing", ErrInvalid)
 	}
 	return nil
@@ -124,21 +125,6 @@ func (a *archive) add(h *tar.Header, offset int64) error {
 	}
 	a.files[h.Name] = place{offset, h.Size}
 	return nil
-}
-
-// position is a file that says how far it was read.
-type position struct {
-	r   io.ReaderAt
-	pos int64
-}
-
-func (p *position) Read(b []byte) (int, error) {
-	n, err := p.r.ReadAt(b, p.pos)
-	p.pos += int64(n)
-	if n > 0 && err == io.EOF {
-		err = nil
-	}
-	return n, err
 }
 
 // Open opens a file of the archive.

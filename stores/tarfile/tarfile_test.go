@@ -271,6 +271,42 @@ func TestHostileArchives(t *testing.T) {
 	}
 }
 
+// counting counts the bytes that are read.
+type counting struct {
+	io.ReaderAt
+	read int
+}
+
+func (c *counting) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.ReaderAt.ReadAt(p, off)
+	c.read += n
+	return n, err
+}
+
+// What an archive costs to open does not depend on how large its files are.
+func TestOpenReadsHeaders(t *testing.T) {
+	data := made(t, tar.Header{Typeflag: tar.TypeReg, Name: "a", Size: 8 << 20}, tar.Header{Typeflag: tar.TypeReg, Name: "b", Size: 8 << 20})
+	c := &counting{ReaderAt: bytes.NewReader(data)}
+	a := &archive{bytes: c, files: map[string]place{}}
+	must(t, a.index())
+	if len(a.files) != 2 || c.read > 8*block {
+		t.Errorf("%d files, %d bytes read of %d", len(a.files), c.read, len(data))
+	}
+}
+
+// A size that no file has is no way around the end of the archive.
+func TestImpossibleSizes(t *testing.T) {
+	for _, size := range []int64{1 << 40, 1<<63 - 1, 1<<63 - 600} {
+		var b bytes.Buffer
+		must(t, tar.NewWriter(&b).WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "a", Size: size, Format: tar.FormatGNU}))
+		b.Write(make([]byte, 4*block))
+		a := &archive{bytes: bytes.NewReader(b.Bytes()), files: map[string]place{}}
+		if err := a.index(); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+}
+
 func FuzzOpen(f *testing.F) {
 	f.Add(made(f, tar.Header{Typeflag: tar.TypeReg, Name: "a/b", Size: 10, Mode: 0o644}))
 	f.Fuzz(func(t *testing.T, data []byte) {
