@@ -12,6 +12,7 @@
 # make bench-delta builds pairs of real programs in CORPUS, outside the tree, and measures their deltas
 
 MODULES  = . repo stores cmd/update-repo test
+PACKAGES = $(MODULES:%=./%/...)
 FUZZTIME = 5s
 RELEASES = 1000
 CORPUS   = $(HOME)/.cache/go-updater-corpus
@@ -44,12 +45,10 @@ tidy:
 
 unit:
 	@test -n "$(RACE)" || echo "no C compiler: the tests run without the race detector"
-	@for m in $(filter-out cmd/update-repo,$(MODULES)); do (cd $$m && go test -timeout 30m $(RACE) -skip '^TestFault' $$(go list ./... | grep -v -e internal/delta -e test/stores)) || exit 1; done
-	# Real programs and ten thousand damaged patches go through the delta coder here: too slow for the race detector.
-	go test -timeout 30m ./internal/delta
-	# So are servers and a hundred publishers in one process.
-	cd test && go test -timeout 30m ./stores
-	cd cmd/update-repo && go test ./...
+	go test -timeout 30m $(RACE) -skip '^TestFault' $$(go list $(PACKAGES) | grep -v -e internal/delta -e test/stores -e cmd/update-repo)
+	# Real programs and ten thousand damaged patches go through the delta coder here, and servers and a hundred publishers
+	# through one process: too slow for the race detector.
+	go test -timeout 30m ./internal/delta ./test/stores ./cmd/update-repo/...
 
 # Without -race, which makes the thousands of updates slow and finds nothing more in them.
 fault:
