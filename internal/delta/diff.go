@@ -33,8 +33,8 @@ type Spent struct {
 	Bytes   float64
 }
 
-// Diff makes a delta from old to fresh. It tries several ways, and returns the smallest result with which
-// Apply makes fresh of old; the same files give the same delta.
+// Diff makes a delta from old to fresh. It tries several ways, those that look good, and returns the smallest result with
+// which Apply makes fresh of old; the same files give the same delta.
 //
 // It needs up to 13 times the memory of the larger file, and for that makes the garbage collector
 // of the whole program work harder while it runs.
@@ -46,8 +46,7 @@ func Diff(old, fresh []byte, opts Options) ([]byte, *Stats, error) {
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(garbage)) // large slices come and go
 	d := &differ{old: old, fresh: fresh, progress: opts.Progress}
-	d.transformed()
-	if len(d.tries) == 0 || len(d.tries[0].patch) > len(fresh)/20 {
+	if !d.transformed() {
 		d.generic()
 	}
 	return d.best()
@@ -101,8 +100,8 @@ func (d *differ) generic() {
 	d.step()
 }
 
-// transformed takes them as Go executables, if they are.
-func (d *differ) transformed() {
+// transformed takes them as Go executables, if they are. It tells whether that pays, so that taking them as data is no use.
+func (d *differ) transformed() (pays bool) {
 	var a, b *goFile
 	var wait sync.WaitGroup
 	wait.Add(1)
@@ -114,7 +113,7 @@ func (d *differ) transformed() {
 	wait.Wait()
 	d.step()
 	if a == nil || b == nil || a.arch != b.arch {
-		return
+		return false
 	}
 	t := newTransform(d.old, a, b)
 	d.step()
@@ -123,11 +122,18 @@ func (d *differ) transformed() {
 	e := t.encoding()
 	m := newMatcher(predicted, farCost)
 	m.expect = t.expect()
-	for _, gain := range gains {
+	pays = true // the old file as it is would differ in twice as many places
+	var found [len(gains)][]stretch
+	for i, gain := range gains {
 		m.gain = gain
-		d.try(e, m.stretches(e.fresh))
+		found[i] = m.stretches(e.fresh)
+		pays = pays && 2*changed(predicted, e.fresh, found[i]) < changed(a.image.old, e.fresh, found[i])
 	}
 	d.step()
+	for _, s := range e.promising(predicted, found[:]) {
+		d.try(e, s)
+	}
+	return len(d.tries) > 0 && (pays || len(d.tries[0].patch) <= len(d.fresh)/20)
 }
 
 // try encodes one alignment. What cannot be encoded within the limits is no delta.

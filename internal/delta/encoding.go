@@ -1,5 +1,7 @@
 package delta
 
+import "compress/flate"
+
 // An encoding makes patches of alignments.
 type encoding struct {
 	old, fresh []byte // fresh is without the generated parts
@@ -43,7 +45,7 @@ func (e *encoding) encode(whole []byte, s []stretch) ([]byte, *Stats, error) {
 // body codes plan and residual.
 func (e *encoding) body(rounds []op, newSize uint64, stats *Stats) ([]byte, error) {
 	c := newEncoder()
-	c.tally = &tally{section: len(e.sections), spent: map[[2]int]float64{}}
+	c.tally = newTally(len(e.sections))
 	if _, err := codePlan(c, e.old, e.plan, newSize); err != nil {
 		return nil, err
 	}
@@ -63,10 +65,60 @@ func (e *encoding) body(rounds []op, newSize uint64, stats *Stats) ([]byte, erro
 	return c.finish(), nil
 }
 
+// promising returns the alignments to encode: all of them, unless much is inserted, which takes long to encode. Then it is
+// the one that looks cheapest.
+func (e *encoding) promising(old []byte, all [][]stretch) [][]stretch {
+	best, least := 0, 0
+	for i, s := range all {
+		rounds := ops(s, len(e.fresh))
+		inserted := insertions(rounds, e.fresh)
+		if int64(len(inserted)) <= e.modelled() {
+			return all
+		}
+		if cost := roundCost*len(rounds) + deflatedSize(inserted) + changed(old, e.fresh, s)/2; i == 0 || cost < least {
+			best, least = i, cost
+		}
+	}
+	return all[best : best+1]
+}
+
+// roundCost is what a round costs, in bytes about.
+const roundCost = 4
+
+// changed counts the bytes that copying changes.
+func changed(old, fresh []byte, s []stretch) (n int) {
+	for _, c := range s {
+		for i, v := range fresh[c.fresh:][:c.n] {
+			n += one(v != old[c.old+i])
+		}
+	}
+	return n
+}
+
+// deflatedSize is about how many bytes b takes, which is found fast.
+func deflatedSize(b []byte) int {
+	var n byteCount
+	w, _ := flate.NewWriter(&n, flate.BestSpeed) // there is such a level
+	_, _ = w.Write(b)                            // it takes all
+	_ = w.Close()
+	return int(n)
+}
+
+// A byteCount is a writer that counts.
+type byteCount int
+
+func (n *byteCount) Write(b []byte) (int, error) {
+	*n += byteCount(len(b))
+	return len(b), nil
+}
+
 // insertions is all that is inserted.
 func insertions(rounds []op, fresh []byte) []byte {
-	all := make([]byte, 0, len(fresh))
-	at := 0
+	n, at := 0, 0
+	for _, o := range rounds {
+		n += o.inserted
+	}
+	all := make([]byte, 0, n)
 	for _, o := range rounds {
 		at += o.copied
 		all = append(all, fresh[at:at+o.inserted]...)

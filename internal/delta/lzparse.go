@@ -211,8 +211,12 @@ func (p *parser) fresh(at, i int, rest []byte, cost float32, f *parseNode) (skip
 		if length >= nice {
 			first = length
 		}
+		far := float32(0)
 		for k := first; k <= length; k++ {
-			p.offer(i, i+k, cost+p.long[f.state&3][k-shortest]+p.distance(uint32(d), uint32(k)), token{uint32(k), uint32(d)}, (f.state<<2|kindNew)&63, 4)
+			if k == first || k-shortest <= 3 { // longer ones say distances alike
+				far = cost + p.distance(uint32(d), uint32(k))
+			}
+			p.offer(i, i+k, far+p.long[f.state&3][k-shortest], token{uint32(k), uint32(d)}, (f.state<<2|kindNew)&63, 4)
 		}
 		best = max(best, length)
 	}

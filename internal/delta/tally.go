@@ -1,9 +1,6 @@
 package delta
 
-import (
-	"math"
-	"sort"
-)
+import "math"
 
 // What the bytes of a patch are spent on.
 const (
@@ -24,31 +21,38 @@ var partNames = [nParts]string{"plan", "copy lengths", "insert lengths", "jumps"
 // A tally sums up what bits cost, by what they say and by the section of the new file.
 type tally struct {
 	part, section int
-	spent         map[[2]int]float64 // bits
+	bits          []float64         // of a chance in 1/4096
+	spent         [][nParts]float64 // bits, by section
+}
+
+func newTally(sections int) *tally {
+	t := &tally{section: sections, bits: make([]float64, 4096), spent: make([][nParts]float64, sections+1)}
+	for i := range t.bits {
+		t.bits[i] = 12 - math.Log2(float64(i)+0.5)
+	}
+	return t
 }
 
 func (t *tally) add(bit int, p uint32) {
 	if bit == 0 {
 		p = 65536 - p
 	}
-	t.spent[[2]int{t.part, t.section}] += 16 - math.Log2(float64(p))
+	t.spent[t.section][t.part] += t.bits[p>>4]
 }
 
 // list returns what was spent, in order.
 func (t *tally) list(sections []part) (out []Spent) {
-	keys := make([][2]int, 0, len(t.spent))
-	for k := range t.spent {
-		keys = append(keys, k)
-	}
-	sort.Slice(keys, func(i, j int) bool {
-		return keys[i][1] < keys[j][1] || keys[i][1] == keys[j][1] && keys[i][0] < keys[j][0]
-	})
-	for _, k := range keys {
-		s := Spent{Kind: partNames[k[0]], Bytes: t.spent[k] / 8}
-		if k[1] < len(sections) {
-			s.Section = sections[k[1]].name
+	for i, kinds := range t.spent {
+		for kind, bits := range kinds {
+			if bits == 0 {
+				continue
+			}
+			s := Spent{Kind: partNames[kind], Bytes: bits / 8}
+			if i < len(sections) {
+				s.Section = sections[i].name
+			}
+			out = append(out, s)
 		}
-		out = append(out, s)
 	}
 	return out
 }
