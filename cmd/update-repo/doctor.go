@@ -26,7 +26,7 @@ func doctorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "doctor TARGET | REPOSITORY", Short: "Say what is in the way of updates, on this machine or in a repository, and what to do next",
 		Long: "doctor TARGET looks at a program, its folder, its state, its backup and its probation.\n" +
-			"doctor REPOSITORY, which is a folder or a URL, looks at a repository as a client meets it: missing files, cut\n" +
+			"doctor REPOSITORY, which is a folder, a URL or an archive, looks at a repository as a client meets it: missing files, cut\n" +
 			"downloads, caches, clock, certificate and metadata. It fetches 8 MiB of one artifact at most, the largest or that of\n" +
 			"--version, --os and --arch; update-repo verify looks at all of them.\n\n" +
 			"It changes nothing. Its exit code is 1 if something is in the way of updates.",
@@ -57,7 +57,7 @@ func doctorCommand() *cobra.Command {
 // isRepository tells a repository from a target, which is a file.
 func isRepository(arg string) bool {
 	info, err := os.Stat(arg)
-	return strings.Contains(arg, "://") || err == nil && info.IsDir()
+	return strings.Contains(arg, "://") || stores.IsArchive(arg) || err == nil && info.IsDir()
 }
 
 // repoExam are the flags for a repository.
