@@ -52,7 +52,13 @@ func TestDpkg(t *testing.T) {
 	write(t, info+"other.list", "/.\n/usr/bin/toolbox\n/usr/bin\n/srv/bin/tool\n", 0o644)
 	write(t, info+"tool:amd64.list", "/.\n/usr\n/bin/tool\n/opt/tool/run", 0o644)
 	write(t, info+"tool:amd64.md5sums", "x /usr/sbin/only-here\n", 0o644)
+	long := "/" + strings.Repeat("long/", 20)
+	write(t, info+"late.list", "/opt/a/bin/tool/x\n"+long+"other/bin/a-tool-of-many-words\n/opt/b/bin/tool\n"+long+"bin/a-tool-of-many-words\n", 0o644)
 	for path, want := range map[string]string{
+		"/opt/a/bin/tool":      "",
+		"/opt/b/bin/tool":      "late",
+		"t":                    "",
+		"/other/bin/tool":      "",
 		"/bin/tool":            "tool",
 		"/usr/bin/tool":        "tool",
 		"/opt/tool/run":        "tool",
@@ -60,6 +66,9 @@ func TestDpkg(t *testing.T) {
 		"/usr/local/bin/tool":  "",
 		"/usr/sbin/only-here":  "",
 		"/usr/bin/toolbox/sub": "",
+
+		long + "bin/a-tool-of-many-words":           "late",
+		long + "elsewhere/bin/a-tool-of-many-words": "",
 	} {
 		claim, err := System{Root: root}.Owner(context.Background(), path)
 		if err != nil {
