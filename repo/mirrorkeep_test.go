@@ -1,10 +1,13 @@
 package repo
 
 import (
+	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 
+	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/store"
 )
 
@@ -68,4 +71,35 @@ func TestPruneLeavesOthersFiles(t *testing.T) {
 	if !slices.Contains(m.Removed, "0/linux/amd64/0.zst") || !slices.Contains(m.Removed, "1/linux/amd64/release.json") {
 		t.Errorf("removed: %v", m.Removed)
 	}
+}
+
+// A source that was restored from a backup takes no channel of the destination back, signed or not.
+func TestUnsignedChannelGoesNotBack(t *testing.T) {
+	src := &store.Mem{}
+	r := Open(src)
+	for i, v := range []string{"1", "2"} {
+		a := addition(t, elf(uint64(i)))
+		a.Version = v
+		_, err := r.Add(ctx, a)
+		must(t, err)
+	}
+	changed(t, r, Promotion{Version: "1"})
+	backup := copyMem(t, src)
+	changed(t, r, Promotion{Version: "2"})
+	dst := &store.Mem{}
+	mirrored(t, src, dst, MirrorOptions{})
+	was := contents(t, dst)
+	a := addition(t, elf(3))
+	a.Version = "3"
+	_, err := Open(backup).Add(ctx, a)
+	must(t, err)
+	if _, err := Mirror(ctx, backup, dst, MirrorOptions{}); !errors.Is(err, updater.ErrOlderMetadata) || !strings.Contains(err.Error(), "channel stable") {
+		t.Errorf("%v", err)
+	}
+	if !maps.Equal(was, contents(t, dst)) {
+		t.Error("something is written")
+	}
+	must(t, dst.Put(ctx, "channels/stable.json", strings.NewReader("damaged")))
+	mirrored(t, backup, dst, MirrorOptions{})
+	same(t, backup, dst)
 }

@@ -14,6 +14,7 @@ import (
 
 	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/internal/channel"
+	"github.com/choria-io/go-updater/store"
 )
 
 // runUnsigned copies a repository that nobody has signed: what its store lists, checked against what release.json says. A release appears when
@@ -33,6 +34,9 @@ func (m *mirror) runUnsigned(ctx context.Context) error {
 	taken := maps.Clone(u.files)
 	maps.DeleteFunc(taken, func(path string, _ *metadata.TargetFiles) bool { return !s.takes(path) })
 	m.result.Left = len(u.files) - len(taken)
+	if err := m.goneBack(ctx, u, taken); err != nil {
+		return err
+	}
 	if err := m.listUnsigned(ctx, u, taken); err != nil {
 		return err
 	}
@@ -139,6 +143,25 @@ func (u *unsigned) choose(p Part) (*selection, error) {
 		}
 	}
 	return p.choose(u.files, channels)
+}
+
+// goneBack finds a channel that is older than the destination's: clients that have seen that would refuse it.
+func (m *mirror) goneBack(ctx context.Context, u *unsigned, taken map[string]*metadata.TargetFiles) error {
+	for _, d := range u.channels {
+		name := channelName(d.Name)
+		if _, there := m.there[name]; !there || taken[name] == nil {
+			continue
+		}
+		data, err := m.to.read(ctx, name, channel.MaxSize)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, store.ErrTooLarge) {
+			return err
+		}
+		// One that is damaged is replaced.
+		if was, perr := channel.Parse(data); err == nil && perr == nil && d.Serial < was.Serial {
+			return fmt.Errorf("channel %s: serial %d of %s is %w: serial %d", d.Name, d.Serial, m.src, updater.ErrOlderMetadata, was.Serial)
+		}
+	}
+	return nil
 }
 
 // listUnsigned finds the releases that the destination has with the same release.json: their files are what it says if they have the size that it
