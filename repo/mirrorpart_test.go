@@ -1,6 +1,8 @@
 package repo
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -139,5 +141,80 @@ func TestMirrorPart(t *testing.T) {
 	mirrored(t, src, dst, MirrorOptions{})
 	if p, left := check(dst, false); len(p) > 0 || left != 0 {
 		t.Errorf("whole: %v", p)
+	}
+}
+
+// Whatever is published, mirrored in part or whole, once or after many publishes, pruned or not: the mirror verifies as what it is, and a whole and
+// pruned one has the files of a fresh one.
+func TestMirrorOfAnyHistory(t *testing.T) {
+	for seed := range uint64(3) {
+		random := rand.New(rand.NewPCG(seed, 6))
+		src, k, root := signedRepo(t, "1.0")
+		r, dst := k.open(src), &store.Mem{}
+		r.IgnoreChannels()
+		for step := range 12 {
+			for range random.IntN(3) {
+				publishAny(t, r, random)
+			}
+			o := MirrorOptions{Root: root, Prune: random.IntN(2) == 0, Check: random.IntN(4) == 0}
+			switch random.IntN(4) {
+			case 0:
+				o.Part.Platforms = []string{"linux/amd64"}
+			case 1:
+				o.Part.Keep = 1 + random.IntN(2)
+			}
+			m := mirrored(t, src, dst, o)
+			is := Open(dst)
+			is.Partial()
+			a, err := is.Audit(ctx, nil)
+			must(t, err)
+			if len(a.Problems) > 0 {
+				t.Fatalf("seed %d, step %d, %+v: %v", seed, step, o.Part, a.Problems)
+			}
+			again := mirrored(t, src, dst, o)
+			if len(again.Removed) == 1 && strings.HasPrefix(again.Removed[0], channelsFolder) {
+				again.Removed = nil // the document of before, which one run leaves
+			}
+			if again.Copied > 0 || len(again.Removed) > 0 {
+				t.Fatalf("seed %d, step %d, %+v: %+v, and again %+v", seed, step, o.Part, m, again)
+			}
+		}
+		mirrored(t, src, dst, MirrorOptions{Prune: true})
+		fresh := &store.Mem{}
+		mirrored(t, src, fresh, MirrorOptions{})
+		is := contents(t, dst)
+		for name, data := range contents(t, fresh) {
+			if is[name] != data {
+				t.Errorf("seed %d: %s differs", seed, name)
+			}
+			delete(is, name)
+		}
+		for name := range is {
+			if !strings.HasPrefix(name, metadataFolder) && !strings.HasPrefix(name, channelsFolder) {
+				t.Errorf("seed %d: %s is left", seed, name)
+			}
+		}
+	}
+}
+
+// publishAny makes a change. What makes no sense is refused, and that is as well.
+func publishAny(t *testing.T, r *Repo, random *rand.Rand) {
+	t.Helper()
+	version := fmt.Sprintf("1.%d", 1+random.IntN(4)) // 1.0 stays
+	switch random.IntN(6) {
+	case 0:
+		must(t, r.ChangeRoot(ctx, RootChange{}))
+	case 1:
+		r.Remove(ctx, version, "linux", "amd64")
+	case 2:
+		r.ChangeChannel(ctx, "stable", Promotion{Version: version})
+	case 3:
+		_, err := r.Timestamp(ctx)
+		must(t, err)
+	default:
+		a := small(t, version, fmt.Sprint(random.Uint32()))
+		a.Arch = []string{"amd64", "arm64"}[random.IntN(2)]
+		_, err := r.Add(ctx, a)
+		must(t, err)
 	}
 }
