@@ -59,15 +59,17 @@ func BenchmarkApply(b *testing.B) {
 	fmt.Printf("%s\tapply: cpu %.2f s, anonymous memory %.0f MB\n", filepath.Base(dir), took.Seconds(), float64(peak.most-before)/(1<<20))
 }
 
-// A sampler notes the most anonymous memory that the process has when something is written.
+// A sampler notes the most anonymous memory that the process has, looking each megabyte that is written: to look costs
+// a tenth of a millisecond, which is not Apply's.
 type sampler struct {
-	w    io.Writer
-	most int64
-	n    int
+	w       io.Writer
+	most    int64
+	n, next int
 }
 
 func (s *sampler) Write(p []byte) (int, error) {
-	if s.n++; s.n%16 == 0 {
+	if s.n += len(p); s.n >= s.next {
+		s.next = s.n + 1<<20
 		s.most = max(s.most, memoryOf("RssAnon:"))
 	}
 	return s.w.Write(p)

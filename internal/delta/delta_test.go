@@ -53,6 +53,33 @@ func applied(old, patch []byte, limit int) ([]byte, error) {
 	return out.Bytes(), err
 }
 
+// Thousands of short copies and insertions do not make as many writes.
+func TestWritesAreFew(t *testing.T) {
+	old := random(3, 400_000)
+	var fresh []byte
+	for i := 0; i < len(old); i += 100 {
+		fresh = append(append(fresh, old[i:i+100]...), byte(i), byte(i>>8), 1)
+	}
+	patch, stats := diffed(t, old, fresh)
+	var w writes
+	if _, err := ApplyAlone(&w, old, patch, int64(len(fresh))); err != nil || !bytes.Equal(w.made, fresh) {
+		t.Fatal(err)
+	}
+	if most := len(fresh)/outputSize + 1; stats.Ops < 1000 || w.n > most {
+		t.Errorf("%d writes for %d rounds, more than %d", w.n, stats.Ops, most)
+	}
+}
+
+type writes struct {
+	made []byte
+	n    int
+}
+
+func (w *writes) Write(b []byte) (int, error) {
+	w.made, w.n = append(w.made, b...), w.n+1
+	return len(b), nil
+}
+
 func TestManyInsertions(t *testing.T) {
 	old := random(1, 1000)
 	fresh := append(text(16_000, 0), old...)

@@ -1,6 +1,7 @@
 package delta
 
 import (
+	"bufio"
 	"crypto/sha256"
 	"hash"
 	"io"
@@ -84,9 +85,12 @@ func (g *generated) holds() uint64 {
 // source returns where functab ends.
 func (g *generated) source() uint64 { return g.from + 8*g.count + 4 }
 
+// outputSize is how much is written at a time: where much changed, what is copied and what is inserted come by the dozen bytes.
+const outputSize = 1 << 16
+
 // An output puts generated parts where they belong, and hashes all.
 type output struct {
-	w     io.Writer
+	w     *bufio.Writer // into sum, too
 	sum   hash.Hash
 	parts []generated
 	at    uint64 // in the new file
@@ -97,7 +101,8 @@ type output struct {
 }
 
 func newOutput(w io.Writer, parts []generated, size uint64) *output {
-	o := &output{w: w, sum: sha256.New(), parts: parts, size: size}
+	o := &output{sum: sha256.New(), parts: parts, size: size}
+	o.w = bufio.NewWriterSize(io.MultiWriter(o.sum, w), outputSize)
 	for _, g := range parts {
 		if g.kind == generatedHashes {
 			o.pages = &pages{sum: sha256.New(), left: pageSize, limit: g.from, out: make([]byte, 0, g.size+sha256.Size)}
@@ -187,7 +192,6 @@ func (o *output) put(b []byte) error {
 		o.held = append(o.held, b...)
 		return nil
 	}
-	o.sum.Write(b)
 	if o.pages != nil {
 		o.pages.write(b)
 	}
@@ -195,12 +199,12 @@ func (o *output) put(b []byte) error {
 	return err
 }
 
-// end checks that all was written.
+// end checks that all is there, and writes the last of it.
 func (o *output) end() error {
 	if o.held != nil || o.at != o.size {
 		return errResult
 	}
-	return nil
+	return o.w.Flush()
 }
 
 func (o *output) hash() [sha256.Size]byte { return [sha256.Size]byte(o.sum.Sum(nil)) }
