@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,11 @@ func TestBootIsCheap(t *testing.T) {
 	if err := errors.Join(r.Err(), r.Confirm(), r.Stop(), r.Reject(errors.New("no")), r.Prove(context.Background())); err != nil || r.OnProbation() {
 		t.Errorf("%v, on probation: %v", err, r.OnProbation())
 	}
-	if len(ops) > 2 {
+	most := 2
+	if runtime.GOOS == "windows" {
+		most++ // a look whether a crash between two renames has left no target
+	}
+	if len(ops) > most {
 		t.Errorf("Boot does %q", ops)
 	}
 	if _, err := os.Stat((&Config{}).stateFolder(target)); !errors.Is(err, os.ErrNotExist) {

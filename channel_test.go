@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,8 +28,8 @@ import (
 // offering is a channel that offers 1.2.3, which testRepo publishes, to all.
 func offering(edits ...func(*channel.Document)) *channel.Document {
 	d := &channel.Document{Name: "stable", Product: "tool", Serial: 5, Releases: []channel.Release{
-		{Version: "1.0.0", Platforms: []string{"linux/amd64"}, Rollout: channel.Everyone},
-		{Version: "1.2.3", Platforms: []string{"linux/amd64"}, Rollout: channel.Everyone, Since: tuftest.Now.Add(-time.Hour)},
+		{Version: "1.0.0", Platforms: []string{testPlatform}, Rollout: channel.Everyone},
+		{Version: "1.2.3", Platforms: []string{testPlatform}, Rollout: channel.Everyone, Since: tuftest.Now.Add(-time.Hour)},
 	}}
 	for _, edit := range edits {
 		edit(d)
@@ -63,7 +64,7 @@ func (r *signedRepo) follow(t testing.TB, data []byte) {
 // following are options for a machine in the channel that runs version 1.0.0.
 func (r *signedRepo) following(target string, more ...Option) []Option {
 	return append([]Option{
-		SourceRepo(r.URL), Channel("stable"), CurrentVersion("1.0.0"), TargetFile(target), OS("linux"), Arch("amd64"),
+		SourceRepo(r.URL), Channel("stable"), CurrentVersion("1.0.0"), TargetFile(target), OS(runtime.GOOS), Arch(runtime.GOARCH),
 		AllowContainer(), TrustRoot(r.root), at2030, MachineID("one"), Attempts(1),
 	}, more...)
 }
@@ -92,10 +93,10 @@ func TestChannelInstalls(t *testing.T) {
 		t.Errorf("%+v %+v", p, p.Offer)
 	}
 	// A recall brings the old one back, though it is older.
-	r.tuf.Target("linux-amd64", "1.0.0/linux/amd64/release.json", r.release(t, "1.0.0", old), tuftest.Object{
-		"product": "tool", "version": "1.0.0", "os": "linux", "arch": "amd64", "length": len(old), "sha256": sum(old),
+	r.tuf.Target(testRole, "1.0.0/"+testPlatform+"/release.json", r.release(t, "1.0.0", old), tuftest.Object{
+		"product": "tool", "version": "1.0.0", "os": runtime.GOOS, "arch": runtime.GOARCH, "length": len(old), "sha256": sum(old),
 	})
-	r.tuf.Publish("linux-amd64")
+	r.tuf.Publish(testRole)
 	r.follow(t, encoded(t, offering(func(d *channel.Document) {
 		d.Serial, d.Releases[1].State, d.Releases[1].BackTo = 6, channel.Recalled, "1.0.0"
 	})))
@@ -122,7 +123,7 @@ func (r *signedRepo) release(t testing.TB, version string, binary []byte) []byte
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	spec := r.files[testFolder+"release.json"]
-	r.files[version+"/linux/amd64/release.json"], r.files[version+"/linux/amd64/tool.zst"] = spec, r.files[testFolder+"tool.zst"]
+	r.files[version+"/"+testPlatform+"/release.json"], r.files[version+"/"+testPlatform+"/tool.zst"] = spec, r.files[testFolder+"tool.zst"]
 	for _, name := range []string{"release.json", "tool.zst"} {
 		r.files[testFolder+name] = before[testFolder+name]
 	}
@@ -144,7 +145,7 @@ func TestChannelHolds(t *testing.T) {
 		"rollout": {edit(func(r *channel.Release) { r.Rollout = 0 }), nil, ReasonNotInRollout},
 		"paused":  {edit(func(r *channel.Release) { r.State = channel.Paused }), nil, ReasonPaused},
 		"group":   {edit(func(r *channel.Release) { r.Groups = []string{"canary"} }), Groups("slow"), ReasonOtherGroup},
-		"variant": {edit(func(r *channel.Release) { r.Platforms = []string{"linux/amd64-v3"} }), Variants("v2", "musl"), ReasonOtherVariant},
+		"variant": {edit(func(r *channel.Release) { r.Platforms = []string{testPlatform + "-v3"} }), Variants("v2", "musl"), ReasonOtherVariant},
 		"held": {offering(), func(c *Config) error {
 			c.trials = &trials{held: func(_ *Config, _, version, _ string) error {
 				if version == "1.2.3" {
@@ -190,29 +191,29 @@ func TestChannelChoosesVariant(t *testing.T) {
 	old, new := buildPrograms(t)
 	r := newSignedRepo(t, new)
 	spec := r.file("release.json")
-	r.files["1.2.3/linux/amd64-v3/release.json"], r.files["1.2.3/linux/amd64-v3/tool.zst"] = spec, r.file("tool.zst")
-	r.tuf.Delegate("targets", "linux-amd64-v3", true, "*/linux/amd64-v3/*")
+	r.files["1.2.3/"+testPlatform+"-v3/release.json"], r.files["1.2.3/"+testPlatform+"-v3/tool.zst"] = spec, r.file("tool.zst")
+	r.tuf.Delegate("targets", testRole+"-v3", true, "*/"+testPlatform+"-v3/*")
 	sign := func(arch string) {
-		r.tuf.Target("linux-amd64-v3", "1.2.3/linux/amd64-v3/release.json", spec, tuftest.Object{
-			"product": "tool", "version": "1.2.3", "os": "linux", "arch": arch, "length": len(new), "sha256": sum(new),
+		r.tuf.Target(testRole+"-v3", "1.2.3/"+testPlatform+"-v3/release.json", spec, tuftest.Object{
+			"product": "tool", "version": "1.2.3", "os": runtime.GOOS, "arch": arch, "length": len(new), "sha256": sum(new),
 		})
-		r.tuf.Publish("linux-amd64-v3")
+		r.tuf.Publish(testRole + "-v3")
 		r.follow(t, encoded(t, offering(func(d *channel.Document) {
-			d.Releases[1].Platforms = []string{"linux/amd64", "linux/amd64-v3", "linux/amd64-v4"}
+			d.Releases[1].Platforms = []string{testPlatform, testPlatform + "-v3", testPlatform + "-v4"}
 		})))
 	}
-	sign("amd64-v3")
+	sign(runtime.GOARCH + "-v3")
 	target := install(t, old)
 	r.requests = nil
 	result, err := ApplyContext(context.Background(), r.following(target, Variants("v3"))...)
-	if err != nil || result.Offer.Platform != "linux/amd64-v3" || !bytes.Equal(read(t, target), new) {
+	if err != nil || result.Offer.Platform != testPlatform+"-v3" || !bytes.Equal(read(t, target), new) {
 		t.Fatalf("%+v, %v", result, err)
 	}
-	asked := slices.ContainsFunc(r.requests, func(q *http.Request) bool { return q.URL.Path == "/1.2.3/linux/amd64-v3/tool.zst" })
+	asked := slices.ContainsFunc(r.requests, func(q *http.Request) bool { return q.URL.Path == "/1.2.3/"+testPlatform+"-v3/tool.zst" })
 	if !asked {
 		t.Error("the variant was not fetched")
 	}
-	sign("amd64")
+	sign(runtime.GOARCH)
 	if _, err := Check(context.Background(), r.following(install(t, old), Variants("v3"))...); !errors.Is(err, ErrOtherProduct) {
 		t.Errorf("a baseline signed as a variant: %v", err)
 	}
@@ -248,8 +249,8 @@ func TestHostileChannels(t *testing.T) {
 			r.files["channels/"+sum(data)+".stable.json"] = bytes.Replace(data, []byte("100"), []byte("010"), 1)
 		}},
 		"signed by the wrong role": {fs.ErrNotExist, func(r *signedRepo) {
-			r.tuf.Target("linux-amd64", "channels/stable.json", encoded(t, offering()), nil)
-			r.tuf.Publish("linux-amd64")
+			r.tuf.Target(testRole, "channels/stable.json", encoded(t, offering()), nil)
+			r.tuf.Publish(testRole)
 			r.serve()
 		}},
 	} {
@@ -336,7 +337,7 @@ func TestNothingNewIsOneRequest(t *testing.T) {
 	r.follow(t, encoded(t, paused))
 	url, m := metered(t, r.testRepo)
 	unsigned := []Option{
-		SourceRepo(url), UnsignedChannel("stable"), CurrentVersion("1.0.0"), OS("linux"), Arch("amd64"),
+		SourceRepo(url), UnsignedChannel("stable"), CurrentVersion("1.0.0"), OS(runtime.GOOS), Arch(runtime.GOARCH),
 		AllowContainer(), at2030, MachineID("one"), Attempts(1),
 	}
 	for name, opts := range map[string][]Option{"signed": r.following("", SourceRepo(url)), "unsigned": unsigned} {
@@ -404,7 +405,7 @@ func TestStoredChannelIsVerified(t *testing.T) {
 	r.follow(t, encoded(t, offering(func(d *channel.Document) { d.Releases[1].State = channel.Paused })))
 	target := install(t, old)
 	check(t, r.following(target))
-	stored := filepath.Join(filepath.Dir(target), ".tool.updater", "metadata", "channel-stable.json")
+	stored := filepath.Join((&Config{}).stateFolder(target), "metadata", "channel-stable.json")
 	if err := os.WriteFile(stored, encoded(t, offering()), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -481,7 +482,7 @@ func TestUnsignedChannel(t *testing.T) {
 	r.files["channels/stable.json"] = encoded(t, offering())
 	options := func(target string) []Option {
 		return []Option{
-			SourceRepo(r.URL), UnsignedChannel("stable"), CurrentVersion("1.0.0"), TargetFile(target), OS("linux"), Arch("amd64"),
+			SourceRepo(r.URL), UnsignedChannel("stable"), CurrentVersion("1.0.0"), TargetFile(target), OS(runtime.GOOS), Arch(runtime.GOARCH),
 			AllowContainer(), at2030, MachineID("one"), Attempts(1),
 		}
 	}
@@ -502,7 +503,7 @@ func TestUnsignedChannel(t *testing.T) {
 
 func TestChannelOptions(t *testing.T) {
 	target := install(t, []byte("old"))
-	base := []Option{SourceRepo("/nowhere"), TargetFile(target), AllowContainer(), OS("linux"), Arch("amd64")}
+	base := []Option{SourceRepo("/nowhere"), TargetFile(target), AllowContainer(), OS(runtime.GOOS), Arch(runtime.GOARCH)}
 	for name, c := range map[string]struct {
 		opts []Option
 		want string
