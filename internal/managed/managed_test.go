@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,9 @@ func TestDpkg(t *testing.T) {
 		long + "bin/a-tool-of-many-words":           "late",
 		long + "elsewhere/bin/a-tool-of-many-words": "",
 	} {
+		if runtime.GOOS == "windows" {
+			want = "" // dpkg is not asked there
+		}
 		claim, err := System{Root: root}.Owner(context.Background(), path)
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +82,7 @@ func TestDpkg(t *testing.T) {
 			t.Errorf("%s: %+v, want package %q", path, claim, want)
 		}
 	}
-	if _, err := os.Stat("/var/lib/dpkg/info/dpkg.list"); err == nil {
+	if _, err := os.Stat("/var/lib/dpkg/info/dpkg.list"); err == nil && runtime.GOOS != "windows" {
 		claim, err := System{}.Owner(context.Background(), "/usr/bin/dpkg")
 		if err != nil || claim == nil || claim.Package != "dpkg" {
 			t.Errorf("the real dpkg: %+v, %v", claim, err)
