@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 )
 
 func write(t *testing.T, name, content string, mode os.FileMode) {
