@@ -30,13 +30,7 @@ func TestNarrowerPart(t *testing.T) {
 	mirrored(t, src, dst, MirrorOptions{Part: part})
 	whole := func(what string) {
 		t.Helper()
-		p := Open(dst)
-		p.Partial()
-		a, err := p.Audit(ctx, nil)
-		must(t, err)
-		problems, _, err := p.CheckChannels(ctx)
-		must(t, err)
-		if problems = append(problems, a.Problems...); len(problems) > 0 {
+		if problems := partProblems(t, dst); len(problems) > 0 {
 			t.Errorf("%s: %s", what, strings.Join(problems, "\n"))
 		}
 	}
