@@ -257,6 +257,9 @@ func TestForeignTargets(t *testing.T) {
 		if name == "dpkg" && runtime.GOOS == "windows" {
 			continue // it is not asked there
 		}
+		if name == "dpkg" && runtime.GOOS == "windows" {
+			continue // its lists are read on Unix alone
+		}
 		t.Run(name, func(t *testing.T) {
 			r := newRepo(t)
 			r.publish(t, new, nil)
