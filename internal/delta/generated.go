@@ -1,7 +1,6 @@
 package delta
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"hash"
 	"io"
@@ -90,7 +89,8 @@ const outputSize = 1 << 16
 
 // An output puts generated parts where they belong, and hashes all.
 type output struct {
-	w     *bufio.Writer // into sum, too
+	w     io.Writer
+	ready []byte // to be hashed and written
 	sum   hash.Hash
 	parts []generated
 	at    uint64 // in the new file
@@ -101,8 +101,7 @@ type output struct {
 }
 
 func newOutput(w io.Writer, parts []generated, size uint64) *output {
-	o := &output{sum: sha256.New(), parts: parts, size: size}
-	o.w = bufio.NewWriterSize(io.MultiWriter(o.sum, w), outputSize)
+	o := &output{w: w, ready: make([]byte, 0, outputSize), sum: sha256.New(), parts: parts, size: size}
 	for _, g := range parts {
 		if g.kind == generatedHashes {
 			o.pages = &pages{sum: sha256.New(), left: pageSize, limit: g.from, out: make([]byte, 0, g.size+sha256.Size)}
@@ -195,6 +194,22 @@ func (o *output) put(b []byte) error {
 	if o.pages != nil {
 		o.pages.write(b)
 	}
+	for len(b) > 0 {
+		n := min(len(b), outputSize-len(o.ready))
+		o.ready, b = append(o.ready, b[:n]...), b[n:]
+		if len(o.ready) == outputSize {
+			if err := o.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (o *output) flush() error {
+	b := o.ready
+	o.ready = b[:0]
+	o.sum.Write(b)
 	_, err := o.w.Write(b)
 	return err
 }
@@ -204,7 +219,7 @@ func (o *output) end() error {
 	if o.held != nil || o.at != o.size {
 		return errResult
 	}
-	return o.w.Flush()
+	return o.flush()
 }
 
 func (o *output) hash() [sha256.Size]byte { return [sha256.Size]byte(o.sum.Sum(nil)) }
