@@ -3,6 +3,7 @@
 package managed
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"strings"
@@ -10,14 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	listRoom  = 1 << 20  // bytes, for all lists that there are, nearly
-	listLimit = 64 << 20 // larger ones are no lists of dpkg
-)
+// listRoom is for nearly all lists, in bytes, and more than a path may have.
+const listRoom = 128 << 10
 
-// eachList reads the list of each package in turn, until visit returns true. Lists that cannot be read are left out, and the
-// last such error returned. A machine has a thousand of them, so each costs as few system calls as can be.
-func eachList(folder string, visit func(name string, list []byte) bool) (failed error) {
+// eachList reads the list of each package in turn and hands it to visit, long ones in pieces of whole lines, until visit returns true. Lists that
+// cannot be read are left out, and the last such error returned. A machine has a thousand of them, so each costs as few system
+// calls as can be.
+func eachList(folder string, visit func(name string, lines []byte) bool) (failed error) {
 	dir, err := os.Open(folder)
 	if err != nil {
 		return err
@@ -33,39 +33,42 @@ func eachList(folder string, visit func(name string, list []byte) bool) (failed 
 		if !ok {
 			continue
 		}
-		var n int
-		if buf, n, err = readAt(fd, file, buf); err != nil {
-			failed = &fs.PathError{Op: "read", Path: folder + "/" + file, Err: err}
-			continue
-		}
-		if visit(name, buf[:n]) {
+		found, err := eachPiece(fd, file, buf, func(lines []byte) bool { return visit(name, lines) })
+		if found {
 			return nil
+		}
+		if err != nil {
+			failed = &fs.PathError{Op: "read", Path: folder + "/" + file, Err: err}
 		}
 	}
 	return failed
 }
 
-// readAt reads a file of a folder into buf, or into a larger one, which it returns.
-func readAt(folder int, name string, buf []byte) (_ []byte, n int, err error) {
+// eachPiece reads a file of a folder, as many whole lines at a time as there is room for.
+func eachPiece(folder int, name string, buf []byte, visit func(lines []byte) bool) (found bool, err error) {
 	fd, err := again(func() (int, error) {
 		return unix.Openat(folder, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0) // a FIFO is no reason to wait
 	})
 	if err != nil {
-		return buf, 0, err
+		return false, err
 	}
 	defer unix.Close(fd)
-	for {
+	for n := 0; ; {
 		got, err := again(func() (int, error) { return unix.Read(fd, buf[n:]) })
 		if err != nil {
-			return buf, 0, err
+			return false, err
 		}
 		if n += got; n < len(buf) {
-			return buf, n, nil // a file is read short at its end alone
+			return visit(buf[:n]), nil // a file is read short at its end alone
 		}
-		if len(buf) >= listLimit {
-			return buf, 0, unix.EFBIG
+		end := bytes.LastIndexByte(buf, '\n') + 1
+		if end == 0 {
+			return false, unix.EFBIG // no list of dpkg's
 		}
-		buf = append(buf, make([]byte, len(buf))...)
+		if visit(buf[:end]) {
+			return true, nil
+		}
+		n = copy(buf, buf[end:])
 	}
 }
 
