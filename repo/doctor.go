@@ -71,8 +71,7 @@ func (e *exam) problem(do, format string, args ...any) {
 func (e *exam) failed(err error, what string) { e.problem(updater.Hint(err), "%s: %v", what, err) }
 
 func (e *exam) run(ctx context.Context) {
-	timestamp := metadataFolder + metadata.TIMESTAMP + ".json"
-	object, err := e.repo.store.Open(ctx, timestamp, store.Request{})
+	object, err := e.repo.store.Open(ctx, timestampName, store.Request{})
 	if err == nil {
 		object.Body.Close()
 	}
@@ -93,7 +92,7 @@ func (e *exam) run(ctx context.Context) {
 		e.unsigned(ctx)
 		return
 	}
-	e.signed(ctx, timestamp)
+	e.signed(ctx)
 }
 
 // missing asks for a file that is not there.
@@ -117,7 +116,7 @@ func (e *exam) missing(ctx context.Context) bool {
 }
 
 // signed examines a repository that has metadata.
-func (e *exam) signed(ctx context.Context, timestamp string) {
+func (e *exam) signed(ctx context.Context) {
 	base, err := e.repo.load(ctx, false)
 	switch {
 	case errors.Is(err, ErrUntrusted):
@@ -143,7 +142,7 @@ func (e *exam) signed(ctx context.Context, timestamp string) {
 		e.advise("", "%s", w)
 	}
 	e.good("signed: product %s, root version %d, %d files", a.Product, a.Root, len(files))
-	e.current(ctx, timestamp, timestampLimit)
+	e.current(ctx, timestampName, timestampLimit)
 	name := e.largest(files)
 	if name == "" {
 		e.advise("name another with --version, --os and --arch, or publish one", "there is no such release, so that no artifact was fetched")
@@ -155,8 +154,7 @@ func (e *exam) signed(ctx context.Context, timestamp string) {
 // largest is the largest artifact of the releases that are asked for, empty if there is none.
 func (e *exam) largest(files map[string]*metadata.TargetFiles) (largest string) {
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		parts := strings.Split(name, "/")
-		if len(parts) != 4 || parts[3] == specName || !e.wants(Release{Version: parts[0], OS: parts[1], Arch: parts[2]}) {
+		if release, ok := placeOf(name); !ok || strings.HasSuffix(name, "/"+specName) || !e.wants(release) {
 			continue
 		}
 		if largest == "" || files[name].Length > files[largest].Length {

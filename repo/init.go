@@ -160,7 +160,7 @@ func (c *change) publishFirst(ctx context.Context) ([]byte, error) {
 	if err := c.repo.swap(ctx, name, was, root); err != nil {
 		return nil, err
 	}
-	err = c.repo.swap(ctx, metadataFolder+"timestamp.json", nil, timestamp)
+	err = c.repo.swap(ctx, timestampName, nil, timestamp)
 	if errors.Is(err, ErrBusy) && was != nil {
 		// Someone was at it, and that root is the one whose timestamp is there.
 		err = errors.Join(err, c.repo.swap(context.WithoutCancel(ctx), name, root, was))

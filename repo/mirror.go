@@ -221,5 +221,3 @@ func (m *mirror) sourceMoved(ctx context.Context, err error) bool {
 	is, rerr := m.seen.fetch(ctx, m.src, timestampName)
 	return rerr == nil && had != nil && string(is) != string(had.data)
 }
-
-const timestampName = metadataFolder + metadata.TIMESTAMP + ".json"

@@ -44,7 +44,7 @@ func (c *change) publish(ctx context.Context) error {
 		return err
 	}
 	if timestamp != nil {
-		if err := c.repo.swap(ctx, metadataFolder+"timestamp.json", c.base.timestampData, timestamp); err != nil {
+		if err := c.repo.swap(ctx, timestampName, c.base.timestampData, timestamp); err != nil {
 			return err
 		}
 		c.base.timestampData = timestamp

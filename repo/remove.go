@@ -103,24 +103,18 @@ func (t *transaction) settleMarks(ctx context.Context, releases []Release) error
 	if t.base == nil {
 		return nil
 	}
-	base, err := t.repo.load(ctx, false)
-	if err != nil {
-		return err
-	}
+	var folders []string
 	for _, release := range releases {
 		folder, err := updater.Folder(release.Version, release.OS, release.Arch)
 		if err != nil {
 			return err
 		}
-		f, err := base.signedFile(ctx, folder+"/"+specName)
-		if err == nil && f != nil {
-			err = fmt.Errorf("%w: it has published %s", ErrBusy, release)
-		}
-		if err != nil {
-			return err
-		}
+		folders = append(folders, folder)
 	}
-	return t.repo.renewTimestamp(ctx, base)
+	if err := t.reload(ctx, folders...); err != nil {
+		return err
+	}
+	return t.repo.renewTimestamp(ctx, t.base)
 }
 
 // unmark puts back what was marked, which nobody else writes over.

@@ -181,7 +181,7 @@ func (r *Repo) renewTimestamp(ctx context.Context, base *signed) error {
 	if err != nil {
 		return err
 	}
-	if err := r.swap(ctx, metadataFolder+"timestamp.json", base.timestampData, data); err != nil {
+	if err := r.swap(ctx, timestampName, base.timestampData, data); err != nil {
 		return err
 	}
 	base.timestampData = data

@@ -143,17 +143,22 @@ func (t *transaction) fence(ctx context.Context, folder string) error {
 	return t.reload(ctx, folder)
 }
 
-// reload begins anew after something was published, a release withdrawn for example.
-func (t *transaction) reload(ctx context.Context, withdrawn string) error {
+// reload begins anew after something was published, releases withdrawn for example.
+func (t *transaction) reload(ctx context.Context, withdrawn ...string) error {
 	var err error
 	if t.base, err = t.repo.load(ctx, false); err != nil {
 		return err
 	}
-	f, err := t.base.signedFile(ctx, withdrawn+"/"+specName)
-	if err == nil && f != nil {
-		err = fmt.Errorf("%w: it has published %s", ErrBusy, withdrawn)
+	for _, folder := range withdrawn {
+		f, err := t.base.signedFile(ctx, folder+"/"+specName)
+		if err == nil && f != nil {
+			err = fmt.Errorf("%w: it has published %s", ErrBusy, folder)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // filesOf are the files of a release: those that are there, and those that release.json names.

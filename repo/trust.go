@@ -31,7 +31,10 @@ const (
 	rotationLimit  = 256 // roots that a client follows in one go
 )
 
-const metadataFolder = "metadata/"
+const (
+	metadataFolder = "metadata/"
+	timestampName  = metadataFolder + metadata.TIMESTAMP + ".json"
+)
 
 var (
 	// ErrUnsigned: the repository has no keys yet. `update-repo init` makes them.
@@ -101,7 +104,7 @@ func product(root *rootMeta) string {
 func (r *Repo) load(ctx context.Context, lenient bool) (*signed, error) {
 	s := &signed{repo: r, roles: map[string]*targetsMeta{}}
 	var err error
-	s.timestampData, err = r.read(ctx, metadataFolder+"timestamp.json", timestampLimit)
+	s.timestampData, err = r.read(ctx, timestampName, timestampLimit)
 	if errors.Is(err, fs.ErrNotExist) {
 		if r.anchor == nil {
 			return nil, nil
@@ -286,7 +289,7 @@ func (s *signed) walk(visit func(name string, parent *targetsMeta) (*targetsMeta
 
 // unchanged tells whether the timestamp is still the one that was loaded.
 func (s *signed) unchanged(ctx context.Context) error {
-	data, err := s.repo.read(ctx, metadataFolder+"timestamp.json", timestampLimit)
+	data, err := s.repo.read(ctx, timestampName, timestampLimit)
 	if err != nil {
 		return err
 	}
