@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/dsnet/compress/bzip2"
 	encoder "github.com/klauspost/compress/zstd"
@@ -15,13 +16,24 @@ import (
 	"github.com/choria-io/go-updater/internal/zstd"
 )
 
-// encodeZstd keeps to the window that clients decode.
-func encodeZstd(w io.Writer, r io.Reader, size int64) error {
+// zstdEncoders are kept for the next file: each has tables of tens of megabytes, however little it encodes. Reused, they
+// write the same bytes.
+var zstdEncoders = sync.Pool{New: func() any {
 	enc, err := encoder.NewWriter(nil, encoder.WithEncoderLevel(encoder.SpeedBestCompression),
 		encoder.WithWindowSize(updater.MaxWindow), encoder.WithEncoderConcurrency(1))
 	if err != nil {
-		return err
+		panic(err) // of the options alone
 	}
+	return enc
+}}
+
+// encodeZstd keeps to the window that clients decode.
+func encodeZstd(w io.Writer, r io.Reader, size int64) error {
+	enc := zstdEncoders.Get().(*encoder.Encoder)
+	defer func() {
+		enc.Reset(nil) // forgets w
+		zstdEncoders.Put(enc)
+	}()
 	enc.ResetContentSize(w, size)
 	if _, err := io.Copy(enc, r); err != nil {
 		return err
