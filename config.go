@@ -51,8 +51,8 @@ type Config struct {
 	OperatingSystem string
 	Architecture    string
 
-	// Downloader fetches release.json and the binary, an [HTTPDownloader]
-	// where none is set.
+	// Downloader fetches release.json and the binary. Where none is set they are fetched
+	// as [HTTPDownloader] does it.
 	Downloader Downloader
 
 	reader         store.Reader // is asked instead of SourceRepo
@@ -357,12 +357,6 @@ func newConfig(opts []Option) (*Config, error) {
 			return nil, err
 		}
 		c.TargetFile = target
-	}
-	if c.Downloader == nil {
-		c.Downloader = &HTTPDownloader{}
-		if err := c.Downloader.Configure(c); err != nil {
-			return nil, err
-		}
 	}
 	return c, nil
 }

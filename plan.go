@@ -212,8 +212,12 @@ func (c *Config) spoolPath(target string) string {
 	return filepath.Join(c.stateFolder(target), "spool")
 }
 
-// native tells whether our own downloader does the work.
+// native tells whether our own downloader does the work. The default is nil, not an [HTTPDownloader]: in an interface
+// it would keep, by its field, every method of all that is in a Config (a cookie's, a weekday's) in every program.
 func (c *Config) native() bool {
+	if c.Downloader == nil {
+		return true
+	}
 	_, ok := c.Downloader.(*HTTPDownloader)
 	return ok
 }

@@ -60,9 +60,9 @@ func HTTPForbiddenIsMissing() Option {
 
 // trusted is what the repository's keys say about release.json.
 type trusted struct {
-	*tuf.Target
-	size int64  // of the uncompressed binary
-	hash string // its sha256
+	verify func(data []byte) error // of release.json
+	size   int64                   // of the uncompressed binary
+	hash   string                  // its sha256
 }
 
 // signed is what the repository's keys say about a release; without a trust root it is
@@ -162,7 +162,7 @@ func (c *Config) checkCustom(t *tuf.Target, product string) (*trusted, error) {
 		return nil, cause.Errorf("%w: what is signed about %s does not name a release: %w", ErrUntrusted, t.Path, err)
 	}
 	r := reader{object: object}
-	is := &trusted{Target: t, size: r.size("length"), hash: r.hash("sha256", true)}
+	is := &trusted{verify: t.Verify, size: r.size("length"), hash: r.hash("sha256", true)}
 	for _, m := range []struct{ key, want string }{
 		{"product", product}, {"version", c.Version}, {"os", c.OperatingSystem}, {"arch", c.Architecture},
 	} {
@@ -181,7 +181,7 @@ func (t *trusted) accept(data []byte) error {
 	if t == nil {
 		return nil
 	}
-	if err := t.Verify(data); err != nil {
+	if err := t.verify(data); err != nil {
 		return cause.Errorf("release.json is %w: %w", ErrRejected, err)
 	}
 	return nil

@@ -17,7 +17,8 @@ import (
 // trustState is the metadata that this machine has seen: a folder, and what
 // could not be written to it. Without a writable folder it is as good as the folder's content.
 type trustState struct {
-	c      *Config
+	fs     disk.FS
+	warn   func(error)
 	folder string
 	read   bool      // the folder may be read
 	lock   disk.File // nil: the folder is not ours to write
@@ -43,7 +44,7 @@ const (
 
 // openTrustState never fails: what cannot be used is reported, and done without.
 func (c *Config) openTrustState(ctx context.Context, target string) *trustState {
-	s := &trustState{c: c, ctx: ctx, memory: map[string][]byte{}, clock: c.now(), floor: made}
+	s := &trustState{fs: c.fs, warn: c.warn, ctx: ctx, memory: map[string][]byte{}, clock: c.now(), floor: made}
 	s.folder = filepath.Join(c.stateFolder(target), "metadata")
 	if err := s.open(filepath.Dir(target)); err != nil {
 		c.warn(cause.Errorf("what the repository was seen to serve will not be remembered: %w", onDisk(err)))
@@ -61,16 +62,16 @@ func (c *Config) openTrustState(ctx context.Context, target string) *trustState 
 // open makes the folder and takes its lock. A folder that others may write is not even read.
 func (s *trustState) open(targetDir string) error {
 	state := filepath.Dir(s.folder)
-	err := swap.OpenFolder(s.c.fs, state, targetDir)
+	err := swap.OpenFolder(s.fs, state, targetDir)
 	if err == nil {
-		err = swap.OpenFolder(s.c.fs, s.folder, targetDir)
+		err = swap.OpenFolder(s.fs, s.folder, targetDir)
 	}
 	if err != nil {
-		s.read = swap.CheckFolder(s.c.fs, state, targetDir) == nil && swap.CheckFolder(s.c.fs, s.folder, targetDir) == nil
+		s.read = swap.CheckFolder(s.fs, state, targetDir) == nil && swap.CheckFolder(s.fs, s.folder, targetDir) == nil
 		return err
 	}
 	s.read = true
-	lock, err := s.c.fs.OpenLock(filepath.Join(s.folder, "lock"))
+	lock, err := s.fs.OpenLock(filepath.Join(s.folder, "lock"))
 	if err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ func (s *trustState) Load(name string) ([]byte, error) {
 	if !s.read {
 		return nil, fs.ErrNotExist
 	}
-	f, err := s.c.fs.Open(filepath.Join(s.folder, name))
+	f, err := s.fs.Open(filepath.Join(s.folder, name))
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +113,7 @@ func (s *trustState) Store(name string, data []byte) error {
 	if s.lock == nil {
 		return nil
 	}
-	if err := disk.WriteFile(s.c.fs, filepath.Join(s.folder, name), data); err != nil {
+	if err := disk.WriteFile(s.fs, filepath.Join(s.folder, name), data); err != nil {
 		return cause.Errorf("remembering %s: %w", name, onDisk(err))
 	}
 	return nil
@@ -127,7 +128,7 @@ func (s *trustState) Now() time.Time {
 }
 
 // Warn implements [tuf.Env].
-func (s *trustState) Warn(err error) { s.c.warn(err) }
+func (s *trustState) Warn(err error) { s.warn(err) }
 
 // seen remembers the time, at which nothing had expired: the clock may be set back later.
 func (s *trustState) seen() {
@@ -135,7 +136,7 @@ func (s *trustState) seen() {
 		return
 	}
 	if err := s.Store(clockFile, []byte(s.clock.UTC().Format(time.RFC3339))); err != nil {
-		s.c.warn(err)
+		s.warn(err)
 	}
 }
 

@@ -41,13 +41,7 @@ func (d *Dir) Open(ctx context.Context, name string, req Request) (*Object, erro
 	if err := check(ctx, name); err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(d.path)
-	if err != nil {
-		return nil, cause.Errorf("opening %s in %s: %w", name, d, err)
-	}
-	defer root.Close()
-	// Opened as disk does it: a FIFO in the folder must not hang the client.
-	f, err := root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|nonBlocking, 0)
+	f, err := openBeneath(d.path, name)
 	if err != nil {
 		return nil, cause.Errorf("opening %s in %s: %w", name, d, err)
 	}

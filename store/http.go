@@ -73,7 +73,7 @@ type HTTPOptions struct {
 // (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) unless a client is given.
 type HTTP struct {
 	base     *url.URL
-	client   *http.Client
+	request  func(*http.Request) (*http.Response, error) // a client's Do; see [NewHTTP]
 	header   http.Header
 	timeouts Timeouts
 	hides    bool // a 403 may be a 404
@@ -103,7 +103,7 @@ func NewHTTP(base string, o HTTPOptions) (*HTTP, error) {
 		client = *o.Client
 	}
 	client.CheckRedirect = h.checkRedirect
-	h.client = &client
+	h.request = client.Do
 	return h, nil
 }
 
@@ -212,7 +212,7 @@ func (h *HTTP) do(ctx context.Context, where *url.URL, req Request) (*http.Respo
 		r.Header.Set("Cache-Control", "no-cache")
 		r.Header.Set("Pragma", "no-cache")
 	}
-	return h.client.Do(r)
+	return h.request(r)
 }
 
 // explain takes the URL, which may hold secrets, out of an error, and says when
