@@ -6,7 +6,6 @@ import (
 	"log"
 	"net/http"
 	"os"
-	"path/filepath"
 	"runtime"
 	"time"
 
@@ -173,7 +172,7 @@ func PublicKey(k []byte) Option {
 // A symbolic link stays one: what it points to is replaced.
 func TargetFile(f string) Option {
 	return func(c *Config) error {
-		abs, err := filepath.Abs(f)
+		abs, err := absolute(f)
 		if err != nil {
 			return cause.Errorf("finding the absolute path of %s: %w", f, err)
 		}
@@ -270,7 +269,7 @@ func OnEvent(f func(Event)) Option {
 // Its parent must exist, and the path must always be the same, since the lock lies in it.
 func StateDir(dir string) Option {
 	return func(c *Config) error {
-		abs, err := filepath.Abs(dir)
+		abs, err := absolute(dir)
 		if err != nil {
 			return cause.Errorf("finding the absolute path of %s: %w", dir, err)
 		}

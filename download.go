@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"path"
 	"strings"
 
 	"github.com/choria-io/go-updater/internal/cause"
@@ -151,17 +150,18 @@ func (c *Config) fetchSpec(ctx context.Context) (*Spec, error) {
 
 // locate is where a file of a release is, for people to read: requests are made by the store.
 func (c *Config) locate(folder, file string) *url.URL {
-	if !strings.Contains(c.SourceRepo, "://") {
-		return &url.URL{Scheme: "file", Path: path.Join(c.SourceRepo, folder, file)}
+	base := &url.URL{Scheme: "file", Path: c.SourceRepo}
+	if strings.Contains(c.SourceRepo, "://") {
+		var err error
+		if base, err = url.Parse(c.SourceRepo); err != nil {
+			return nil
+		}
 	}
-	base, err := url.Parse(c.SourceRepo)
-	if err != nil {
-		return nil
+	base.Path = strings.TrimRight(base.Path, "/") + "/" + folder + "/" + file
+	if base.RawPath != "" {
+		base.RawPath = strings.TrimRight(base.RawPath, "/") + "/" + folder + "/" + file
 	}
-	if base.Path == "" {
-		base.Path = "/" // JoinPath would leave the path relative
-	}
-	return base.JoinPath(folder, file)
+	return base
 }
 
 // sink is where decoded bytes go.

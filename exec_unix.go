@@ -5,9 +5,19 @@ package updater
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 )
+
+// absolute is [filepath.Abs] without the look at $PWD, which costs each program 4 KB.
+func absolute(path string) (string, error) {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path), nil
+	}
+	folder, err := syscall.Getwd()
+	return filepath.Join(folder, path), err
+}
 
 // reexec executes path in the place of this process, with the same arguments.
 func reexec(path string) error {

@@ -1,6 +1,11 @@
 package updater
 
-import "os"
+import (
+	"os"
+	"path/filepath"
+)
+
+func absolute(path string) (string, error) { return filepath.Abs(path) }
 
 // reexec runs path with the same arguments and ends as it does. Windows cannot replace the program
 // of a process, and whoever started this one waits for it.

@@ -19,7 +19,7 @@ func self() (string, error) {
 	executable, err := os.Executable()
 	for _, called := range callable(os.Args[0]) {
 		if err != nil && samePath(called, called) || err == nil && samePath(called, executable) {
-			return filepath.Abs(called)
+			return absolute(called)
 		}
 	}
 	if err != nil {

@@ -174,19 +174,16 @@ func (h *HTTP) Open(ctx context.Context, name string, req Request) (*Object, err
 	return object, nil
 }
 
+// locate makes path and escaped path by hand: [url.URL.JoinPath] would clean what needs no cleaning, with 4 KB in each program.
 func (h *HTTP) locate(name string) *url.URL {
 	elements := strings.Split(name, "/")
 	for i, e := range elements {
 		elements[i] = url.PathEscape(e)
 	}
-	u := h.base.JoinPath(elements...)
-	if !strings.HasPrefix(u.Path, "/") { // a base without a path; errors show it as it is
-		u.Path = "/" + u.Path
-		if u.RawPath != "" {
-			u.RawPath = "/" + u.RawPath
-		}
-	}
-	return u
+	u := *h.base
+	u.RawPath = strings.TrimRight(u.EscapedPath(), "/") + "/" + strings.Join(elements, "/")
+	u.Path = strings.TrimRight(u.Path, "/") + "/" + name
+	return &u
 }
 
 func (h *HTTP) do(ctx context.Context, where *url.URL, req Request) (*http.Response, error) {
@@ -250,7 +247,7 @@ func (h *HTTP) accept(resp *http.Response, where *url.URL, req Request) (*Object
 	case resp.StatusCode != http.StatusOK:
 		return nil, &StatusError{Code: resp.StatusCode, URL: shown, RetryAfter: retryAfter(resp.Header), hidden: h.hides}
 	}
-	if enc := resp.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+	if enc := resp.Header.Get("Content-Encoding"); enc != "" && strings.ToLower(enc) != "identity" {
 		return nil, cause.Errorf("%s: %w: %q", shown, ErrEncoded, enc)
 	}
 	return object, nil

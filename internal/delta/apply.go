@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"io"
 	"runtime/debug"
+	"strconv"
 )
 
 // Magic begins every delta. Its last byte is the version of the format.
@@ -61,8 +61,15 @@ func NewFiles(old, fresh string, size int64) Files {
 }
 
 func hashOf(digits string) (sum [sha256.Size]byte) {
-	if b, err := hex.DecodeString(digits); err == nil && len(b) == sha256.Size {
-		copy(sum[:], b)
+	if len(digits) != 2*len(sum) {
+		return sum
+	}
+	for i := range sum {
+		b, err := strconv.ParseUint(digits[2*i:2*i+2], 16, 8)
+		if err != nil {
+			return [sha256.Size]byte{}
+		}
+		sum[i] = byte(b)
 	}
 	return sum
 }

@@ -12,9 +12,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -54,7 +54,18 @@ func Check(data []byte) error { return check(data, fold) }
 // that differ in case alone are two.
 func CheckExact(data []byte) error { return check(data, func(key string) string { return key }) }
 
-func fold(key string) string { return strings.ToLower(strings.ToUpper(key)) }
+// fold is the same for keys that encoding/json takes for one another.
+func fold(key string) string {
+	return strings.Map(func(r rune) rune {
+		for {
+			next := unicode.SimpleFold(r) // one after the other, and around
+			if next <= r {
+				return next
+			}
+			r = next
+		}
+	}, key)
+}
 
 func check(data []byte, fold func(string) string) error {
 	if !utf8.Valid(data) {
@@ -63,79 +74,59 @@ func check(data []byte, fold func(string) string) error {
 	if err := checkSurrogates(data); err != nil {
 		return err
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	var open []*scope
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return invalid("%v", unexpected(err))
-		}
-		if open, err = step(open, token, fold); err != nil {
-			return fmt.Errorf("%w, at byte %d", err, d.InputOffset())
-		}
-		if len(open) == 0 {
-			break
-		}
+	var value json.RawMessage
+	if err := json.Unmarshal(data, &value); err != nil {
+		return invalid("%v", err)
 	}
-	if len(bytes.TrimLeft(data[d.InputOffset():], " \t\r\n")) != 0 {
-		return invalid("data after the value, at byte %d", d.InputOffset())
+	return checkKeys(data, fold)
+}
+
+// checkKeys goes through data that is valid JSON. (A json.Decoder would tell its tokens, and costs each program 10 KB.)
+func checkKeys(data []byte, fold func(string) string) error {
+	var open []map[string]bool // objects and arrays not yet closed: the keys of the ones, nil for the others
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; c {
+		case '{', '[':
+			if len(open) == MaxDepth {
+				return invalid("nested deeper than %d, at byte %d", MaxDepth, i)
+			}
+			var keys map[string]bool
+			if c == '{' {
+				keys = map[string]bool{}
+			}
+			open = append(open, keys)
+		case '}', ']':
+			open = open[:len(open)-1]
+		case '"':
+			text := data[i : i+textSize(data[i:])]
+			i += len(text) - 1
+			if !bytes.HasPrefix(bytes.TrimLeft(data[i+1:], " \t\r\n"), []byte(":")) {
+				continue // a value
+			}
+			key, err := String(text)
+			if err != nil {
+				return err
+			}
+			folded, keys := fold(key), open[len(open)-1]
+			if keys[folded] {
+				return invalid("key %q occurs twice, at byte %d", key, i)
+			}
+			keys[folded] = true
+		}
 	}
 	return nil
 }
 
-func unexpected(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-// scope is an object or array that is not yet closed.
-type scope struct {
-	keys  map[string]bool // folded; nil in an array
-	value bool            // the next token of an object is a value
-}
-
-func step(open []*scope, token json.Token, fold func(string) string) ([]*scope, error) {
-	if delim, ok := token.(json.Delim); ok && (delim == '}' || delim == ']') {
-		return open[:len(open)-1], nil
-	}
-	if len(open) > 0 {
-		if err := open[len(open)-1].take(token, fold); err != nil {
-			return nil, err
+// textSize is how many bytes the string has that data begins with, its quotes included.
+func textSize(data []byte) int {
+	for i := 1; ; i++ {
+		switch data[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
 		}
 	}
-	delim, ok := token.(json.Delim)
-	if !ok {
-		return open, nil
-	}
-	if len(open) == MaxDepth {
-		return nil, invalid("nested deeper than %d", MaxDepth)
-	}
-	s := &scope{}
-	if delim == '{' {
-		s.keys = map[string]bool{}
-	}
-	return append(open, s), nil
-}
-
-// take notes a key, or the value that follows it.
-func (s *scope) take(token json.Token, fold func(string) string) error {
-	if s.keys == nil {
-		return nil
-	}
-	if s.value {
-		s.value = false
-		return nil
-	}
-	key, _ := token.(string)
-	folded := fold(key)
-	if s.keys[folded] {
-		return invalid("key %q occurs twice", key)
-	}
-	s.keys[folded], s.value = true, true
-	return nil
 }
 
 // checkSurrogates refuses \u escapes of half a pair, for which encoding/json
