@@ -6,13 +6,15 @@ import (
 	"strings"
 )
 
-// archs are Go's architectures: how ELF, PE and Mach-O number them (0: not
-// used there) and what their headers say about words.
-var archs = []struct {
+type arch struct {
 	name           string
 	elf, pe, machO uint32
 	wide, big      bool
-}{
+}
+
+// archs are Go's architectures: how ELF, PE and Mach-O number them (0: not
+// used there) and what their headers say about words.
+var archs = []arch{
 	{name: "386", elf: 3, pe: 0x14c},
 	{name: "amd64", elf: 62, pe: 0x8664, machO: 0x01000007, wide: true},
 	{name: "arm", elf: 40, pe: 0x1c4},
@@ -74,29 +76,36 @@ func platform(goos, goarch string) (header, bool) {
 	if goos == "aix" || goos == "plan9" || Known(goos, goarch) != nil {
 		return header{}, false
 	}
-	for _, a := range archs {
-		if a.name != goarch {
-			continue
+	f := elf
+	switch goos {
+	case "windows":
+		f = pe
+	case "darwin", "ios":
+		f = machO
+	}
+	for i := range archs {
+		if a := &archs[i]; a.name == goarch {
+			return header{format: f, machines: []machine{a.in(f)}}, true
 		}
-		m := machine{wide: a.wide, big: a.big}
-		switch goos {
-		case "windows":
-			m.number = a.pe
-			return header{format: pe, machines: []machine{m}}, true
-		case "darwin", "ios":
-			m.number = a.machO
-			return header{format: machO, machines: []machine{m}}, true
-		}
-		m.number = a.elf
-		return header{format: elf, machines: []machine{m}}, true
 	}
 	return header{}, false
 }
 
+// in is what a format's headers say about an architecture.
+func (a *arch) in(f format) machine {
+	m := machine{number: a.elf, wide: a.wide, big: a.big}
+	switch f {
+	case pe:
+		m.number = a.pe
+	case machO:
+		m.number = a.machO
+	}
+	return m
+}
+
 func archName(f format, m machine) string {
-	for _, a := range archs {
-		number := map[format]uint32{elf: a.elf, pe: a.pe, machO: a.machO}[f]
-		if number == m.number && a.wide == m.wide && a.big == m.big {
+	for i := range archs {
+		if a := &archs[i]; a.in(f) == m {
 			return a.name
 		}
 	}
