@@ -4,13 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"hash"
 	"io"
 
 	"github.com/choria-io/go-updater/internal/bzip2"
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/internal/zstd"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 const (
@@ -38,7 +39,7 @@ func decode(ctx context.Context, out sink, sp *spool, encoding string, limit int
 		}
 		piece, err := decoder.Next()
 		if total += int64(len(piece)); total > limit {
-			return fmt.Errorf("the binary is %w: it has more than %d bytes", ErrRejected, limit)
+			return cause.Errorf("the binary is %w: it has more than %d bytes", ErrRejected, limit)
 		}
 		if len(piece) > 0 {
 			if _, werr := out.Take(piece); werr != nil {
@@ -51,7 +52,7 @@ func decode(ctx context.Context, out sink, sp *spool, encoding string, limit int
 		case sp.failed != nil:
 			return onDisk(sp.failed)
 		case err != nil:
-			return fmt.Errorf("the archive is %w: decoding %s: %w", ErrRejected, encoding, err)
+			return cause.Errorf("the archive is %w: decoding %s: %w", ErrRejected, encoding, err)
 		}
 	}
 }
@@ -71,7 +72,7 @@ func decoderFor(archive io.Reader, encoding string) (decoder, error) {
 	case Zstd:
 		return zstd.NewReader(archive, MaxWindow), nil
 	}
-	return nil, fmt.Errorf("unknown encoding %q", encoding)
+	return nil, cause.Errorf("unknown encoding %q", encoding)
 }
 
 // turns reads into two buffers in turn.
@@ -122,5 +123,5 @@ func rejectHash(got, want string) error {
 	if got == want {
 		return nil
 	}
-	return fmt.Errorf("downloaded file had an invalid checksum: %w: %w: sha256 is %s, not %s", ErrRejected, ErrHash, got, want)
+	return cause.Errorf("downloaded file had an invalid checksum: %w: %w: sha256 is %s, not %s", ErrRejected, ErrHash, got, want)
 }

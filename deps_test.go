@@ -20,9 +20,9 @@ var rules = map[string][]string{
 	"/internal/delta":              nil,
 	"/internal/disk":               nil,
 	"/internal/disk/disktest":      {"internal/disk"},
-	"/internal/exe":                nil,
+	"/internal/exe":                {"internal/cause"},
 	"/internal/machine":            nil,
-	"/internal/managed":            nil,
+	"/internal/managed":            {"internal/cause"},
 	"/internal/probation":          {"internal/cause", "internal/disk"}, // so that tests can fail each operation
 	"/internal/strictjson":         nil,
 	"/internal/version":            nil,

@@ -175,14 +175,14 @@ type sink interface {
 // fetchBinary downloads the first artifact that can be had and decodes it into
 // out. check has the last word on what came out. An artifact that is missing or
 // wrong gives way to the next.
-func (c *Config) fetchBinary(ctx context.Context, spec *Spec, sp *spool, out sink, check func() error) (Artifact, error) {
+func (c *Config) fetchBinary(ctx context.Context, spec *Spec, sp *spool, out sink, check func() error) (*Artifact, error) {
 	folder, err := Folder(c.Version, c.OperatingSystem, c.Architecture)
 	if err != nil {
-		return Artifact{}, err
+		return nil, err
 	}
 	f, err := c.fetcher()
 	if err != nil {
-		return Artifact{}, err
+		return nil, err
 	}
 	var failures []error
 	for i, a := range spec.candidates() {
@@ -195,16 +195,16 @@ func (c *Config) fetchBinary(ctx context.Context, spec *Spec, sp *spool, out sin
 		}
 		failures = append(failures, err)
 	}
-	return Artifact{}, errors.Join(failures...)
+	return nil, errors.Join(failures...)
 }
 
-func (c *Config) fetchArtifact(ctx context.Context, f *store.Fetcher, name string, a Artifact, spec *Spec, sp *spool, out sink, check func() error) error {
+func (c *Config) fetchArtifact(ctx context.Context, f *store.Fetcher, name string, a *Artifact, spec *Spec, sp *spool, out sink, check func() error) error {
 	limit := c.maxSize
 	if a.Size > 0 {
 		limit = a.Size
 	}
 	if err := sp.expect(a); err != nil {
-		return &store.LocalError{Err: err}
+		return local(err)
 	}
 	return f.Download(ctx, store.Download{
 		Name: name, Limit: limit, Spool: sp, Progress: c.progress(a.File),

@@ -23,6 +23,8 @@ const (
 
 // Event is what a function set with [OnEvent] is told.
 type Event struct {
+	_ uncomparable
+
 	Step    Step
 	Message string // for people
 

@@ -46,7 +46,8 @@ func (s *Staged) tryDeltas(ctx context.Context, sp *spool) error {
 // comes out of each is the binary of its release, or an error.
 func (s *Staged) fetchDeltas(ctx context.Context, sp *spool) error {
 	base := s.Plan.Target
-	for i, h := range s.Plan.hops {
+	for i := range s.Plan.hops {
+		h := &s.Plan.hops[i]
 		if err := s.fetchPatch(ctx, sp, h); err != nil {
 			return err
 		}
@@ -63,15 +64,18 @@ func (s *Staged) fetchDeltas(ctx context.Context, sp *spool) error {
 	return errors.New("no delta was planned")
 }
 
+// local says that it is this machine's fault, which no other mirror or encoding would mend.
+func local(err error) error { return &store.LocalError{Err: err} }
+
 // withPatch hands out the delta that is in the spool, mapped: it takes no memory of the program.
 func (s *Staged) withPatch(sp *spool, use func(patch []byte) error) error {
 	patch, unmap, err := sp.mapped()
 	if err != nil {
-		return &store.LocalError{Err: err}
+		return local(err)
 	}
 	err = use(patch)
 	if uerr := unmap(); err == nil && uerr != nil {
-		err = &store.LocalError{Err: onDisk(uerr)}
+		err = local(onDisk(uerr))
 	}
 	return err
 }
@@ -81,8 +85,8 @@ func (s *Staged) withPatch(sp *spool, use func(patch []byte) error) error {
 func betweenPaths(sp *spool) [2]string { return [2]string{sp.path + ".0", sp.path + ".1"} }
 
 // fetchPatch downloads a delta into the spool, and checks it against its release.
-func (s *Staged) fetchPatch(ctx context.Context, sp *spool, h hop) error {
-	c, a := s.Plan.c, Artifact{File: h.delta.File, Encoding: DeltaEncoding, Size: h.delta.Size, SHA256: h.delta.SHA256}
+func (s *Staged) fetchPatch(ctx context.Context, sp *spool, h *hop) error {
+	c, a := s.Plan.c, h.delta.artifact()
 	folder, err := Folder(h.version, c.OperatingSystem, c.Architecture)
 	if err != nil {
 		return err
@@ -91,19 +95,19 @@ func (s *Staged) fetchPatch(ctx context.Context, sp *spool, h hop) error {
 	if err != nil {
 		return err
 	}
-	if err := sp.expect(a); err != nil {
-		return &store.LocalError{Err: err}
+	if err := sp.expect(&a); err != nil {
+		return local(err)
 	}
 	return f.Download(ctx, store.Download{
 		Name: folder + "/" + a.File, Limit: a.Size, Spool: sp, Progress: c.progress(a.File),
-		Accept: func() error { return sp.check(a) },
+		Accept: func() error { return sp.check(&a) },
 	})
 }
 
 // lastHop writes to the staged file, which all that fails leaves empty.
-func (s *Staged) lastHop(base string, patch []byte, h hop) error {
+func (s *Staged) lastHop(base string, patch []byte, h *hop) error {
 	if err := s.file.Reset(); err != nil {
-		return &store.LocalError{Err: onDisk(err)}
+		return local(onDisk(err))
 	}
 	s.Plan.c.event(StepVerify, "applying "+h.delta.File)
 	if err := s.patch(s.file, base, patch, h); err != nil {
@@ -116,38 +120,38 @@ func (s *Staged) lastHop(base string, patch []byte, h hop) error {
 }
 
 // hop writes a binary in between.
-func (s *Staged) hop(base, next string, patch []byte, h hop) error {
+func (s *Staged) hop(base, next string, patch []byte, h *hop) error {
 	f, err := disk.CreateFresh(s.Plan.c.fs, next)
 	if err != nil {
-		return &store.LocalError{Err: onDisk(err)}
+		return local(onDisk(err))
 	}
 	err = s.patch(f, base, patch, h)
 	if cerr := f.Close(); err == nil && cerr != nil {
-		err = &store.LocalError{Err: onDisk(cerr)}
+		err = local(onDisk(cerr))
 	}
 	return err
 }
 
 // patch applies a delta to the file base. The bytes that come out are nobody's until they are hashed.
-func (s *Staged) patch(w io.Writer, base string, patch []byte, h hop) error {
+func (s *Staged) patch(w io.Writer, base string, patch []byte, h *hop) error {
 	f, err := s.Plan.c.fs.Open(base)
 	if err != nil {
-		return &store.LocalError{Err: onDisk(err)}
+		return local(onDisk(err))
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return &store.LocalError{Err: onDisk(err)}
+		return local(onDisk(err))
 	}
 	old, unmap, err := f.Map(info.Size())
 	if err != nil {
-		return &store.LocalError{Err: onDisk(err)}
+		return local(onDisk(err))
 	}
 	defer unmap()
 	out := &keepError{w: w}
 	if err := delta.Apply(out, old, patch, delta.NewFiles(h.delta.From, h.hash, h.size)); err != nil {
 		if out.err != nil {
-			return &store.LocalError{Err: onDisk(out.err)}
+			return local(onDisk(out.err))
 		}
 		return cause.Errorf("%w: %s: %w", errDelta, h.delta.File, err)
 	}
@@ -156,6 +160,8 @@ func (s *Staged) patch(w io.Writer, base string, patch []byte, h hop) error {
 
 // keepError tells an error of the disk from one of the delta.
 type keepError struct {
+	_ uncomparable
+
 	w   io.Writer
 	err error
 }

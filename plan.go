@@ -163,7 +163,7 @@ func (p *Plan) choose(ctx context.Context) error {
 	if len(candidates) == 0 {
 		return cause.Errorf("release %s: %w: release.json names no artifact with size and sha256 that this version can decode", p.To, ErrRejected)
 	}
-	p.Artifact = candidates[0]
+	p.Artifact = *candidates[0]
 	switch {
 	case p.Artifact.Encoding == Zstd:
 		p.Why = "zstd decodes fastest"
@@ -178,7 +178,7 @@ func (p *Plan) choose(ctx context.Context) error {
 	p.Fetch = p.Artifact.Size - p.spooled()
 	var err error
 	if p.hops, err = p.route(ctx, p.Artifact.Size); len(p.hops) > 0 {
-		p.Artifact, p.Why = chosen(p.hops, p.Artifact)
+		p.takeDeltas()
 		p.Fetch = bytesOf(p.hops) - p.spooled()
 	}
 	return err

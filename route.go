@@ -20,8 +20,10 @@ const (
 
 // hop is one delta of the way from the installed binary to the new one.
 type hop struct {
+	_ uncomparable
+
 	version string // of the release that has it
-	delta   Delta
+	delta   *Delta
 	hash    string // of what comes out
 	size    int64
 }
@@ -54,16 +56,17 @@ func (p *Plan) route(ctx context.Context, limit int64) ([]hop, error) {
 // find looks for a way to a release that costs less than limit bytes. A delta from the installed
 // binary needs no other release to be asked for, so that comes first.
 func (f *routeFinder) find(ctx context.Context, version string, spec *Spec, limit int64, hops int) []hop {
-	for _, d := range spec.Deltas {
-		if d.From == f.from && usable(d, spec, limit) {
-			return []hop{{version, d, spec.Sha256Hash, spec.Size}}
+	for i := range spec.Deltas {
+		if d := &spec.Deltas[i]; d.From == f.from && usable(d, spec, limit) {
+			return []hop{{version: version, delta: d, hash: spec.Sha256Hash, size: spec.Size}}
 		}
 	}
 	if hops == 1 {
 		return nil
 	}
 	var best []hop
-	for _, d := range spec.Deltas {
+	for i := range spec.Deltas {
+		d := &spec.Deltas[i]
 		if !usable(d, spec, limit) || d.Version == version {
 			continue
 		}
@@ -72,14 +75,14 @@ func (f *routeFinder) find(ctx context.Context, version string, spec *Spec, limi
 			continue
 		}
 		if way := f.find(ctx, d.Version, base, limit-d.Size, hops-1); way != nil {
-			best = append(way, hop{version, d, spec.Sha256Hash, spec.Size})
+			best = append(way, hop{version: version, delta: d, hash: spec.Sha256Hash, size: spec.Size})
 			limit = bytesOf(best)
 		}
 	}
 	return best
 }
 
-func usable(d Delta, spec *Spec, limit int64) bool {
+func usable(d *Delta, spec *Spec, limit int64) bool {
 	return d.Size > 0 && d.Size < limit && d.Size <= maxDelta && spec.Size > 0
 }
 
@@ -107,14 +110,19 @@ func (f *routeFinder) spec(ctx context.Context, version string) *Spec {
 	return spec
 }
 
-// chosen says which deltas a plan takes.
-func chosen(way []hop, otherwise Artifact) (first Artifact, why string) {
-	d := way[0].delta
-	first = Artifact{File: d.File, Encoding: DeltaEncoding, Size: d.Size, SHA256: d.SHA256}
-	if len(way) == 1 {
-		return first, fmt.Sprintf("a delta from version %s has %d bytes, %s %d", d.Version, d.Size, otherwise.File, otherwise.Size)
+// takeDeltas has the plan take its way by deltas instead of its artifact.
+func (p *Plan) takeDeltas() {
+	d, otherwise := p.hops[0].delta, &p.Artifact
+	what := "a delta"
+	if len(p.hops) > 1 {
+		what = fmt.Sprintf("a chain of %d deltas", len(p.hops))
 	}
-	return first, fmt.Sprintf("a chain of %d deltas from version %s has %d bytes, %s %d", len(way), d.Version, bytesOf(way), otherwise.File, otherwise.Size)
+	p.Why = fmt.Sprintf("%s from version %s has %d bytes, %s %d", what, d.Version, bytesOf(p.hops), otherwise.File, otherwise.Size)
+	p.Artifact = d.artifact()
+}
+
+func (d *Delta) artifact() Artifact {
+	return Artifact{File: d.File, Encoding: DeltaEncoding, Size: d.Size, SHA256: d.SHA256}
 }
 
 // failedPath names the release whose delta did not work here: it is not tried again.

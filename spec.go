@@ -305,20 +305,20 @@ func (s *Spec) verify(c *Config) error {
 }
 
 // candidates are the artifacts that this version can decode, the cheapest first.
-func (s *Spec) candidates() []Artifact {
-	var list []Artifact
-	decodable := []string{Zstd, Bzip2, None}
-	implied := !s.signed && !slices.ContainsFunc(s.Artifacts, func(a Artifact) bool {
-		return a.File == s.BinaryPath && slices.Contains(decodable, a.Encoding)
-	})
+func (s *Spec) candidates() (list []*Artifact) {
+	decodable, implied := []string{Zstd, Bzip2, None}, !s.signed
+	for i := range s.Artifacts {
+		a := &s.Artifacts[i]
+		implied = implied && !(a.File == s.BinaryPath && slices.Contains(decodable, a.Encoding))
+	}
 	for _, encoding := range decodable {
-		for _, a := range s.Artifacts {
-			if a.Encoding == encoding && (!s.signed || a.Size > 0 && a.SHA256 != "") {
+		for i := range s.Artifacts {
+			if a := &s.Artifacts[i]; a.Encoding == encoding && (!s.signed || a.Size > 0 && a.SHA256 != "") {
 				list = append(list, a)
 			}
 		}
 		if encoding == Bzip2 && implied {
-			list = append(list, Artifact{File: s.BinaryPath, Encoding: Bzip2})
+			list = append(list, &Artifact{File: s.BinaryPath, Encoding: Bzip2})
 		}
 	}
 	return list

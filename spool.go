@@ -18,6 +18,8 @@ import (
 // path+".json", what it is the start of. Neither is made durable: whatever a
 // crash leaves is hashed again before it is used for anything.
 type spool struct {
+	_ uncomparable
+
 	fs   disk.FS
 	path string
 	key  string // which release; bytes of another are of no use
@@ -104,7 +106,7 @@ func (s *spool) resume() bool {
 }
 
 // expect prepares for an artifact: the bytes of another one are forgotten.
-func (s *spool) expect(a Artifact) error {
+func (s *spool) expect(a *Artifact) error {
 	if s.meta.File == a.File {
 		return nil
 	}
@@ -178,7 +180,7 @@ func (s *spool) Write(p []byte) (int, error) {
 }
 
 // check compares what arrived with what the release says about the archive.
-func (s *spool) check(a Artifact) error {
+func (s *spool) check(a *Artifact) error {
 	if a.Size > 0 && s.size != a.Size {
 		return cause.Errorf("%s is %w: it has %d bytes, not %d", a.File, ErrRejected, s.size, a.Size)
 	}

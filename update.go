@@ -170,7 +170,10 @@ func (s *Staged) fetchNative(ctx context.Context) error {
 	}
 	err = s.tryDeltas(ctx, sp)
 	if errors.Is(err, errNoDelta) {
-		p.Artifact, err = p.c.fetchBinary(ctx, p.Spec, sp, s.file, s.check)
+		var a *Artifact
+		if a, err = p.c.fetchBinary(ctx, p.Spec, sp, s.file, s.check); a != nil {
+			p.Artifact = *a
+		}
 	}
 	if err != nil {
 		// Kept for the next try, unless it is what fills the disk or was found wrong.

@@ -24,6 +24,8 @@ import (
 // Links inside the folder are followed as long as they stay in it.
 // Files whose names start with a dot and end in ".part" are writes under way, and invisible.
 type Dir struct {
+	_ uncomparable
+
 	path string
 	turn sync.Mutex  // conditional writes of this process, one after the other
 	held atomic.Bool // Lock was called, and its unlock was not
@@ -50,7 +52,7 @@ func (d *Dir) Open(ctx context.Context, name string, req Request) (*Object, erro
 		f.Close()
 		return nil, cause.Errorf("opening %s in %s: %w", name, d, err)
 	}
-	object.Body = &contextFile{ctx, f}
+	object.Body = &contextFile{ctx: ctx, file: f}
 	return object, nil
 }
 
@@ -79,6 +81,8 @@ func (d *Dir) object(f *os.File, req Request) (*Object, error) {
 
 // contextFile does not embed the file, whose many methods every program would get once more.
 type contextFile struct {
+	_ uncomparable
+
 	ctx  context.Context
 	file *os.File
 }

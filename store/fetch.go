@@ -37,6 +37,8 @@ type Fetcher struct {
 
 // Notice is a failure, and what is done about it.
 type Notice struct {
+	_ uncomparable
+
 	Reader string
 	Name   string
 	Err    error

@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 // HeaderSize is how many of a file's first bytes are enough.
@@ -65,10 +67,10 @@ func Check(head []byte, goos, goarch string) error {
 	}
 	got, ok := identify(head)
 	if !ok {
-		return fmt.Errorf("%w: %s", ErrNotExecutable, describeOther(head))
+		return cause.Errorf("%w: %s", ErrNotExecutable, describeOther(head))
 	}
 	if got.format != want.format || !got.runs(want.machines[0]) || !got.abiFits(goos) {
-		return fmt.Errorf("%w: %s, not for %s/%s", ErrOtherPlatform, got, goos, goarch)
+		return cause.Errorf("%w: %s, not for %s/%s", ErrOtherPlatform, got, goos, goarch)
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 type arch struct {
@@ -62,9 +64,9 @@ func Known(goos, goarch string) error {
 		if slices.Contains(valid, goarch) {
 			return nil
 		}
-		return fmt.Errorf("unknown architecture %q for %s, valid are %s", goarch, goos, strings.Join(valid, ", "))
+		return cause.Errorf("unknown architecture %q for %s, valid are %s", goarch, goos, strings.Join(valid, ", "))
 	}
-	return fmt.Errorf("unknown operating system %q, valid are %s", goos, strings.Join(names, ", "))
+	return cause.Errorf("unknown operating system %q, valid are %s", goos, strings.Join(names, ", "))
 }
 
 // platform is the header that an executable for goos and goarch has. Not known are,

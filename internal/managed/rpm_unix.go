@@ -5,12 +5,13 @@ package managed
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 const rpmTimeout = 5 * time.Second
@@ -35,9 +36,9 @@ func (s System) rpm(ctx context.Context, path string) (*Claim, error) {
 	out, status, err := run(ctx, program, "-qf", "--queryformat", "%{NAME}\n", "--", path)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("running %s: %w", program, err)
+		return nil, cause.Errorf("running %s: %w", program, err)
 	case status.Signaled():
-		return nil, fmt.Errorf("running %s: %v", program, status.Signal())
+		return nil, cause.Errorf("running %s: %v", program, status.Signal())
 	case status.ExitStatus() != 0: // "not owned by any package"
 		return nil, nil
 	}

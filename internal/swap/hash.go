@@ -12,6 +12,8 @@ import (
 // sum hashes on another core what is decoded and written on this one: a piece
 // while the next is on its way. It touches no disk.
 type sum struct {
+	_ uncomparable
+
 	hash hash.Hash
 	done chan struct{} // closed when the last piece is hashed
 }

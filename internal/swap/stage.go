@@ -12,6 +12,8 @@ import (
 // Staged is a file beside the target that is to become it. It is an
 // [io.Writer] until it is sealed. Close removes it unless it was committed.
 type Staged struct {
+	_ uncomparable
+
 	s     *Swap
 	file  disk.File
 	hash  sum

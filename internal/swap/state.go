@@ -22,6 +22,8 @@ type Binary struct {
 // swap's point of no return, so it says which binary the target should have become
 // and which it was; which of the two it is, the target's hash tells.
 type State struct {
+	_ uncomparable
+
 	Format    int       `json:"format"`
 	Installed Binary    `json:"installed"`
 	Previous  Binary    `json:"previous"`

@@ -11,6 +11,8 @@ import (
 
 // Client follows one repository. It is not for use by several goroutines at once.
 type Client struct {
+	_ uncomparable
+
 	env  Env
 	root *root
 

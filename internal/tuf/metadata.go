@@ -50,6 +50,8 @@ func parseRoot(data []byte) (*root, *unverified, error) {
 
 // metaFile is what timestamp and snapshot say about another file.
 type metaFile struct {
+	_ uncomparable
+
 	version        int64
 	length         int64 // 0 where unknown
 	sha256, sha512 string
