@@ -65,6 +65,8 @@ func (s *Staged) fetchDeltas(ctx context.Context, sp *spool) error {
 }
 
 // local says that it is this machine's fault, which no other mirror or encoding would mend.
+//
+//go:noinline
 func local(err error) error { return &store.LocalError{Err: err} }
 
 // withPatch hands out the delta that is in the spool, mapped: it takes no memory of the program.

@@ -160,6 +160,7 @@ type reader struct {
 	err    error
 }
 
+//go:noinline
 func (r *reader) fail(key string, err error) {
 	if r.err == nil && err != nil {
 		r.err = cause.Errorf("%q: %w", key, err)

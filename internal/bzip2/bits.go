@@ -44,6 +44,9 @@ func (b *bitReader) more() {
 }
 
 // read reads n bits, at most 32.
+// It is not for inner loops, and inlined it would cost each program a kilobyte.
+//
+//go:noinline
 func (b *bitReader) read(n uint) uint64 {
 	b.fill(n)
 	b.n -= n

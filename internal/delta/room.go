@@ -7,6 +7,7 @@ type room int64
 // tableRoom leaves some of 64 MB for the rest. Programs of 58 MB take 20.
 const tableRoom = 36 << 20
 
+//go:noinline
 func (r *room) take(n uint64) error {
 	if n > uint64(*r) {
 		return limitError("tables of more than %d MB", tableRoom>>20)

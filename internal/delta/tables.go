@@ -116,6 +116,8 @@ func (im *image) predictTables(dst, class []byte, off uint64) {
 }
 
 // overlay copies src, which is at an offset, onto dst, which is at another.
+//
+//go:noinline
 func overlay(dst []byte, dstOff uint64, src []byte, srcOff uint64) {
 	if srcOff >= dstOff {
 		if d := srcOff - dstOff; d < uint64(len(dst)) {

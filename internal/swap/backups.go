@@ -9,6 +9,8 @@ import (
 )
 
 // older is the name of the n-th newest backup, from 2.
+//
+//go:noinline
 func older(target string, n int) string { return Backup(target) + "." + strconv.Itoa(n) }
 
 // rotate makes room for a new backup: the one that is there becomes the second newest, and so on; those above

@@ -37,6 +37,9 @@ func backwardAt(buf []byte, from, to int) (backward, error) {
 }
 
 // take reads n bits, 56 at most. Past the start it fails, and reads whatever is there.
+// It is not for inner loops, and inlined it would cost each program a kilobyte.
+//
+//go:noinline
 func (b *backward) take(n uint) (value uint64, ok bool) {
 	if b.pos < origin+n {
 		return 0, false
