@@ -19,10 +19,11 @@ import (
 // What is promised, in bytes. A limit is not raised because code grew: find out below what grew, and
 // take it out, or something else.
 const (
-	trustLimit  = 100_000
-	clientLimit = 1_000_000 // of Apply with TrustRoot
+	applyLimit  = 720_000
+	trustLimit  = 95_000
+	clientLimit = 810_000 // of Apply with TrustRoot
 	doorsGoal   = 1_000_000
-	doorsLimit  = 1_300_000 // what is there and a little more, until the goal is reached
+	doorsLimit  = 1_200_000 // what is there and a little more, until the goal is reached
 )
 
 func main() {
@@ -48,7 +49,8 @@ func run() error {
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(out, "sections\tfile\t")
-	row(out, untrusting.minus(plain), "the client: Apply")
+	apply := untrusting.minus(plain)
+	row(out, apply, "the client: Apply")
 	trust, client, all := trusting.minus(untrusting), trusting.minus(plain), doors.minus(plain)
 	row(out, trust, "TrustRoot over it")
 	row(out, client, "the client with TrustRoot")
@@ -60,7 +62,7 @@ func run() error {
 	if err := b.printPackages(); err != nil {
 		return err
 	}
-	return errors.Join(trust.check("TrustRoot", trustLimit), client.check("the client", clientLimit), all.check("every door", doorsLimit))
+	return errors.Join(apply.check("Apply", applyLimit), trust.check("TrustRoot", trustLimit), client.check("the client", clientLimit), all.check("every door", doorsLimit))
 }
 
 // cost is of a program, or the difference of two, in bytes.
