@@ -77,22 +77,25 @@ func (d *differ) step() {
 	}
 }
 
-// How eagerly the alignment is left for a better one: small changes like it one way, large ones another.
-var gains = [...]int{4, 8}
+// What alignments cost, found by trial. Where much of the new file is new, small gains are not worth the rounds.
+var (
+	maskedCosts = costs{3, 0}  // without references
+	draftCosts  = costs{6, 16} // with the first prediction
+	fewCosts    = costs{3, 16}
+	muchCosts   = costs{12, 24}
+	// The same for files that are data. Text likes long matches: its letters are cheap to insert.
+	dataCosts = [...]costs{{8, 8}, {16, 28}, {32, 28}}
+)
 
-// farCost is what it costs to copy from elsewhere, in bytes.
-const farCost = 24
-
-// The same for files that are data. Text likes long matches: its letters are cheap to insert.
-var dataCosts = [...]struct{ gain, far int }{{8, 8}, {16, 28}, {32, 28}}
+// muchShare is the share of what is inserted in a file where that is much.
+const muchShare = 6
 
 // generic takes the files as data.
 func (d *differ) generic() {
 	e := &encoding{old: d.old, fresh: d.fresh, plan: &plan{}}
-	m := newMatcher(d.old, 0)
-	for _, costs := range dataCosts {
-		m.gain, m.far = costs.gain, costs.far
-		d.try(e, m.stretches(d.fresh))
+	m := newMatcher(d.old)
+	for _, c := range dataCosts {
+		d.try(e, m.stretches(d.fresh, c, nil))
 	}
 	if len(d.tries) == 0 {
 		d.try(e, nil) // everything inserted: no limit is in the way of that
@@ -120,19 +123,15 @@ func (d *differ) transformed() (pays bool) {
 	predicted := t.improve()
 	d.step()
 	e := t.encoding()
-	m := newMatcher(predicted, farCost)
-	m.expect = t.expect()
-	pays = true // the old file as it is would differ in twice as many places
-	var found [len(gains)][]stretch
-	for i, gain := range gains {
-		m.gain = gain
-		found[i] = m.stretches(e.fresh)
-		pays = pays && 2*changed(predicted, e.fresh, found[i]) < changed(a.image.old, e.fresh, found[i])
+	c := fewCosts
+	if t.much {
+		c = muchCosts
 	}
+	found := newMatcher(predicted).stretches(e.fresh, c, t.expect())
+	// The old file as it is would differ in twice as many places.
+	pays = 2*changed(predicted, e.fresh, found) < changed(a.image.old, e.fresh, found)
 	d.step()
-	for _, s := range e.promising(predicted, found[:]) {
-		d.try(e, s)
-	}
+	d.try(e, found)
 	return len(d.tries) > 0 && (pays || len(d.tries[0].patch) <= len(d.fresh)/20)
 }
 

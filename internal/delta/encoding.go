@@ -1,7 +1,5 @@
 package delta
 
-import "compress/flate"
-
 // An encoding makes patches of alignments.
 type encoding struct {
 	old, fresh []byte // fresh is without the generated parts
@@ -65,26 +63,6 @@ func (e *encoding) body(rounds []op, newSize uint64, stats *Stats) ([]byte, erro
 	return c.finish(), nil
 }
 
-// promising returns the alignments to encode: all of them, unless much is inserted, which takes long to encode. Then it is
-// the one that looks cheapest.
-func (e *encoding) promising(old []byte, all [][]stretch) [][]stretch {
-	best, least := 0, 0
-	for i, s := range all {
-		rounds := ops(s, len(e.fresh))
-		inserted := insertions(rounds, e.fresh)
-		if int64(len(inserted)) <= e.modelled() {
-			return all
-		}
-		if cost := roundCost*len(rounds) + deflatedSize(inserted) + changed(old, e.fresh, s)/2; i == 0 || cost < least {
-			best, least = i, cost
-		}
-	}
-	return all[best : best+1]
-}
-
-// roundCost is what a round costs, in bytes about.
-const roundCost = 4
-
 // changed counts the bytes that copying changes.
 func changed(old, fresh []byte, s []stretch) (n int) {
 	for _, c := range s {
@@ -93,23 +71,6 @@ func changed(old, fresh []byte, s []stretch) (n int) {
 		}
 	}
 	return n
-}
-
-// deflatedSize is about how many bytes b takes, which is found fast.
-func deflatedSize(b []byte) int {
-	var n byteCount
-	w, _ := flate.NewWriter(&n, flate.BestSpeed) // there is such a level
-	_, _ = w.Write(b)                            // it takes all
-	_ = w.Close()
-	return int(n)
-}
-
-// A byteCount is a writer that counts.
-type byteCount int
-
-func (n *byteCount) Write(b []byte) (int, error) {
-	*n += byteCount(len(b))
-	return len(b), nil
 }
 
 // insertions is all that is inserted.

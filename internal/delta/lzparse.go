@@ -1,7 +1,6 @@
 package delta
 
 import (
-	"encoding/binary"
 	"math"
 	"math/bits"
 )
@@ -11,9 +10,11 @@ import (
 type parser struct {
 	all    []byte
 	model  *repeater
-	head   []int32 // last place of 4 bytes, plus 1
-	short  []int32 // of 3 bytes
-	prev   []int32
+	starts []uint32 // by hash of 4 bytes, where its places begin
+	known  []uint32 // how many of them are known
+	places []uint32 // those of one hash next to each other, in order: the place, and below it more of the hash
+	tag    int      // bits of that
+	short  []int32  // last place of 3 bytes, plus 1
 	nodes  []parseNode
 	prices [4096]float32 // of a chance in 1/4096
 	long   [8][longest + 1]float32
@@ -38,8 +39,9 @@ const (
 
 // tokens returns what all is coded as.
 func tokensOf(all []byte) (out []token) {
-	p := &parser{all: all, model: newRepeater(&coder{encoding: true, training: true}), head: make([]int32, 1<<parseBits),
-		short: make([]int32, 1<<16), prev: make([]int32, len(all)), nodes: make([]parseNode, parseStretch+1)}
+	p := &parser{all: all, model: newRepeater(&coder{encoding: true, training: true}), short: make([]int32, 1<<16),
+		nodes: make([]parseNode, parseStretch+1)}
+	p.index()
 	for i := range p.prices {
 		p.prices[i] = float32(-math.Log2((float64(i) + 0.5) / 4096))
 	}
@@ -221,12 +223,16 @@ func (p *parser) fresh(at, i int, rest []byte, cost float32, f *parseNode) (skip
 		best = max(best, length)
 	}
 	if len(rest) >= 4 && at+8 <= len(p.all) {
-		h, s := p.hashes(at)
+		h, more, s := p.hashes(at)
 		if c := p.short[s]; c > 0 {
 			try(int(c) - 1)
 		}
-		for c, k := p.head[h], 0; c > 0 && k < parseChain && best < nice; c, k = p.prev[c-1], k+1 {
-			try(int(c) - 1)
+		places, mask, looked := p.places[p.starts[h]:][:p.known[h]], uint32(1)<<p.tag-1, 0
+		for k := len(places) - 1; k >= 0 && looked < parseChain && best < nice; k-- {
+			if places[k]&mask == more {
+				try(int(places[k] >> p.tag))
+				looked++
+			}
 		}
 	}
 	p.note(at)
@@ -236,9 +242,24 @@ func (p *parser) fresh(at, i int, rest []byte, cost float32, f *parseNode) (skip
 	return 0
 }
 
-func (p *parser) hashes(at int) (four, three uint32) {
-	v := binary.LittleEndian.Uint32(p.all[at:])
-	return v * 0x9e3779b1 >> (32 - parseBits), v << 8 * 0x85ebca6b >> 16
+// index makes room for the places of each hash.
+func (p *parser) index() {
+	p.tag = 32 - bits.Len(uint(len(p.all)))
+	p.starts, p.known, p.places = make([]uint32, 1<<parseBits+1), make([]uint32, 1<<parseBits), make([]uint32, len(p.all))
+	for at := 0; at+8 <= len(p.all); at++ {
+		h, _, _ := p.hashes(at)
+		p.starts[h+1]++
+	}
+	for h := range p.known {
+		p.starts[h+1] += p.starts[h]
+	}
+}
+
+// hashes returns those of 4 bytes and of 3, and between them more bits of the first.
+func (p *parser) hashes(at int) (four, more, three uint32) {
+	v := le32(p.all[at:])
+	h := v * 0x9e3779b1
+	return h >> (32 - parseBits), h << parseBits >> (32 - p.tag), v << 8 * 0x85ebca6b >> 16
 }
 
 // note makes a place known.
@@ -246,6 +267,8 @@ func (p *parser) note(at int) {
 	if at+8 > len(p.all) {
 		return
 	}
-	h, s := p.hashes(at)
-	p.prev[at], p.head[h], p.short[s] = p.head[h], int32(at)+1, int32(at)+1
+	h, more, s := p.hashes(at)
+	p.places[p.starts[h]+p.known[h]] = uint32(at)<<p.tag | more
+	p.known[h]++
+	p.short[s] = int32(at) + 1
 }

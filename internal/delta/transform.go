@@ -7,6 +7,7 @@ type transform struct {
 	old  []byte
 	a, b *goFile
 	plan *plan
+	much bool // whether so much is new that an alignment is not left for little
 }
 
 // readGo parses a file and finds what alignment needs.
@@ -31,9 +32,7 @@ func newTransform(old []byte, a, b *goFile) *transform {
 		t.plan.generated = append(t.plan.generated, *b.signature)
 	}
 	t.pack()
-	m := newMatcher(a.masked, 0)
-	m.gain = gains[1]
-	s := m.stretches(b.masked)
+	s := newMatcher(a.masked).stretches(b.masked, maskedCosts, nil)
 	a.masked, b.masked = nil, nil
 	t.draw(s)
 	return t
@@ -74,9 +73,10 @@ func (t *transform) draw(s []stretch) {
 // improve draws the maps anew from an alignment with the prediction, and returns the better one.
 func (t *transform) improve() []byte {
 	predicted := t.predict()
-	m := newMatcher(predicted, farCost)
-	m.gain = gains[0]
-	t.draw(m.stretches(t.b.image.old))
+	fresh := t.b.image.old
+	s := newMatcher(predicted).stretches(fresh, draftCosts, nil)
+	t.much = (len(fresh)-copied(s))*muchShare > len(fresh)
+	t.draw(s)
 	t.a.refs, t.b.refs = nil, nil
 	return t.predict()
 }

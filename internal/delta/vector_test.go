@@ -216,10 +216,8 @@ func TestPatchesStayReadable(t *testing.T) {
 		if p.image != nil {
 			predicted = (&transform{a: &goFile{image: p.image}}).predict()
 		}
-		m := newMatcher(predicted, farCost)
-		m.gain = gains[0]
 		whole := compressed(t, fresh, p.packed)
-		patch, _, err := e.encode(whole, m.stretches(fresh))
+		patch, _, err := e.encode(whole, newMatcher(predicted).stretches(fresh, fewCosts, nil))
 		if err != nil {
 			t.Fatal(err)
 		}
