@@ -3,12 +3,12 @@ package updater
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"hash"
 	"io"
 
 	"github.com/choria-io/go-updater/internal/bzip2"
 	"github.com/choria-io/go-updater/internal/disk"
+	"github.com/choria-io/go-updater/internal/swap"
 	"github.com/choria-io/go-updater/internal/zstd"
 
 	"github.com/choria-io/go-updater/internal/cause"
@@ -114,7 +114,7 @@ func (s *fileSink) Take(p []byte) (int, error) {
 }
 
 func (s *fileSink) check(sum string) error {
-	return rejectHash(hex.EncodeToString(s.hash.Sum(nil)), sum)
+	return rejectHash(swap.Hex(s.hash), sum)
 }
 
 // rejectHash compares checksums of a binary. Wrong ones are rejected, so that

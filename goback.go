@@ -86,7 +86,7 @@ func (c *Config) markBack(store probation.Store, record *probation.Record, reaso
 		return nil
 	}
 	if merr := store.MarkBack(record.Current.N); merr != nil {
-		return errors.Join(err, merr)
+		return cause.Join(err, merr)
 	}
 	return nil
 }

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"io"
 
 	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/internal/exe"
+	"github.com/choria-io/go-updater/internal/swap"
 )
 
 // oldBinary hashes the target while the new binary is fetched. It only reads, and all else that
@@ -51,7 +51,7 @@ func (o *oldBinary) read(ctx context.Context) {
 			o.head = append(o.head, bytes.Clone(buf[:min(n, missing)])...)
 		}
 		if err == io.EOF {
-			o.sum = hex.EncodeToString(hash.Sum(nil))
+			o.sum = swap.Hex(hash)
 			return
 		}
 		if err != nil {

@@ -113,10 +113,10 @@ func (s *Staged) lastHop(base string, patch []byte, h *hop) error {
 	}
 	s.Plan.c.event(StepVerify, "applying "+h.delta.File)
 	if err := s.patch(s.file, base, patch, h); err != nil {
-		return errors.Join(err, s.file.Reset())
+		return cause.Join(err, s.file.Reset())
 	}
 	if err := s.check(); err != nil {
-		return errors.Join(cause.Errorf("%w: %w", errDelta, err), s.file.Reset())
+		return cause.Join(cause.Errorf("%w: %w", errDelta, err), s.file.Reset())
 	}
 	return nil
 }

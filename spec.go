@@ -205,7 +205,7 @@ func (r *reader) size(key string) int64 {
 
 // canonicalHash is a SHA-256 in lower case.
 func canonicalHash(s string) (string, error) {
-	if len(s) != 64 || strings.Trim(s, "0123456789abcdefABCDEF") != "" {
+	if len(s) != 64 || strings.TrimLeft(s, "0123456789abcdefABCDEF") != "" {
 		return "", cause.Errorf("a sha256 has 64 hex digits, %q has not", clip(s))
 	}
 	return strings.ToLower(s), nil
@@ -241,7 +241,7 @@ func checkElement(what, value string) error {
 	switch {
 	case value == "":
 		return cause.Errorf("no %s given", what)
-	case len(value) > elementLimit, strings.Trim(value, ".") == "", strings.ContainsFunc(value, bad):
+	case len(value) > elementLimit, strings.TrimLeft(value, ".") == "", strings.ContainsFunc(value, bad):
 		return cause.Errorf("the %s %q may only have letters, digits and . _ + ~ -, at most %d", what, clip(value), elementLimit)
 	}
 	return nil

@@ -2,7 +2,6 @@ package updater
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"hash"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
+	"github.com/choria-io/go-updater/internal/swap"
 )
 
 // spool keeps the archive of one artifact while it arrives, and beside it, in
@@ -184,7 +184,7 @@ func (s *spool) check(a *Artifact) error {
 	if a.Size > 0 && s.size != a.Size {
 		return cause.Errorf("%s is %w: it has %d bytes, not %d", a.File, ErrRejected, s.size, a.Size)
 	}
-	if sum := hex.EncodeToString(s.hash.Sum(nil)); a.SHA256 != "" && sum != a.SHA256 {
+	if sum := swap.Hex(s.hash); a.SHA256 != "" && sum != a.SHA256 {
 		return cause.Errorf("%s is %w: its sha256 is %s, not %s", a.File, ErrRejected, sum, a.SHA256)
 	}
 	return nil

@@ -118,7 +118,7 @@ func (c *Config) inTurn(state *trustState, ask func(store.Reader) error) error {
 		}
 		failures = append(failures, cause.Errorf("%s: %w", reader, err))
 	}
-	return errors.Join(failures...)
+	return cause.Join(failures...)
 }
 
 // mendable tells errors that a repository in the middle of a publish may show.

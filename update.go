@@ -300,7 +300,7 @@ func (s *Staged) Close() error {
 	if s.file != nil {
 		err = s.file.Close()
 	}
-	return errors.Join(err, s.swap.Close())
+	return cause.Join(err, s.swap.Close())
 }
 
 // ApplyContext updates the target: [Check], [Plan.Stage] and [Staged.Apply] in

@@ -154,9 +154,9 @@ func joined(failures []error) error {
 		}
 	}
 	if len(other) == 0 {
-		return errors.Join(failures...)
+		return cause.Join(failures...)
 	}
-	return errors.Join(other...)
+	return cause.Join(other...)
 }
 
 // LocalError is a failure of the spool or of the accept function, which no

@@ -281,7 +281,7 @@ func parseContentRange(s string) (start, size int64, ok bool) {
 	start, err1 := strconv.ParseInt(first, 10, 64)
 	end, err2 := strconv.ParseInt(last, 10, 64)
 	size, err3 := strconv.ParseInt(total, 10, 64)
-	if errors.Join(err1, err2, err3) != nil || start < 0 || end < start || size != end+1 {
+	if cause.Join(err1, err2, err3) != nil || start < 0 || end < start || size != end+1 {
 		return 0, 0, false
 	}
 	return start, size, true

@@ -3,7 +3,10 @@
 // otherwise 20 KB; the former the compiler puts, since Go 1.26, into its callers, a hundred bytes each time.
 package cause
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Errorf is [fmt.Errorf].
 //
@@ -42,3 +45,8 @@ func Any(err error, is func(error) bool) bool {
 	}
 	return false
 }
+
+// Join is [errors.Join].
+//
+//go:noinline
+func Join(errs ...error) error { return errors.Join(errs...) }

@@ -2,7 +2,6 @@ package delta
 
 import (
 	"encoding/binary"
-	"slices"
 	"sort"
 )
 
@@ -69,7 +68,13 @@ func (im *image) eachTable(give func(tableRef)) {
 // oneEach keeps the first function of each table.
 func oneEach(t []tableRef) []tableRef {
 	sortWords(t)
-	return slices.CompactFunc(t, func(a, b tableRef) bool { return a.start() == b.start() })
+	kept := t[:0]
+	for _, r := range t {
+		if len(kept) == 0 || r.start() != kept[len(kept)-1].start() {
+			kept = append(kept, r)
+		}
+	}
+	return kept
 }
 
 // tablesOf returns the offsets of the function's tables.

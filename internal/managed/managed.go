@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/choria-io/go-updater/internal/cause"
 )
 
 // System is where to look. The zero System is the machine itself.
@@ -46,7 +48,7 @@ func (s System) Owner(ctx context.Context, path string) (*Claim, error) {
 		return claim, nil
 	}
 	claim, rerr := s.rpm(ctx, path)
-	return claim, errors.Join(derr, rerr)
+	return claim, cause.Join(derr, rerr)
 }
 
 // byPath knows the managers that keep to folders of their own.
@@ -79,16 +81,16 @@ func byPath(path string) *Claim {
 // aliases are the names that one file has where /bin is a link to /usr/bin:
 // packages list the one or the other.
 func aliases(path string) []string {
-	names := []string{path}
+	short, other := path, "/usr"+path
+	if rest, ok := strings.CutPrefix(path, "/usr"); ok {
+		short, other = rest, rest
+	}
 	for _, top := range []string{"/bin/", "/sbin/", "/lib/", "/lib64/"} {
-		if strings.HasPrefix(path, top) {
-			names = append(names, "/usr"+path)
-		}
-		if strings.HasPrefix(path, "/usr"+top) {
-			names = append(names, strings.TrimPrefix(path, "/usr"))
+		if strings.HasPrefix(short, top) {
+			return []string{path, other}
 		}
 	}
-	return names
+	return []string{path}
 }
 
 // dpkg looks the path up in the lists of files that its packages brought.

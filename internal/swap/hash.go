@@ -43,7 +43,7 @@ func (s *sum) reset() {
 // text is the sum of all that was written, in lower case hex.
 func (s *sum) text() string {
 	<-s.done
-	return hex.EncodeToString(s.hash.Sum(nil))
+	return Hex(s.hash)
 }
 
 func hashOf(r io.Reader) (string, error) {
@@ -51,7 +51,7 @@ func hashOf(r io.Reader) (string, error) {
 	if _, err := io.CopyBuffer(h, r, make([]byte, 128<<10)); err != nil {
 		return "", err
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return Hex(h), nil
 }
 
 // HashFile is the SHA-256 of a file, in lower case hex.
@@ -63,3 +63,8 @@ func HashFile(fsys disk.FS, name string) (string, error) {
 	defer f.Close()
 	return hashOf(f)
 }
+
+// Hex is a hash's sum in lower case.
+//
+//go:noinline
+func Hex(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }

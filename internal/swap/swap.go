@@ -196,7 +196,7 @@ func (s *Swap) Close() error {
 	if s.lock == nil {
 		return nil
 	}
-	err := errors.Join(s.lock.Unlock(), s.lock.Close())
+	err := cause.Join(s.lock.Unlock(), s.lock.Close())
 	s.lock = nil
 	return err
 }

@@ -17,6 +17,7 @@ func (h *history) prepare(keep, most int) {
 	if size := keep + 5*most + 2*margin; size > len(h.buf) {
 		h.buf = nil // before the larger one is there
 		*h = history{buf: make([]byte, size)}
+		advise(h.buf)
 	}
 }
 

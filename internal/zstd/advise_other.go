@@ -1,0 +1,5 @@
+//go:build !linux
+
+package zstd
+
+func advise([]byte) {}
