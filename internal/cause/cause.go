@@ -1,6 +1,7 @@
 // Package cause wraps errors and finds them within others, as [fmt.Errorf] and [errors.As] do, in
 // fewer bytes. The latter looks types up by reflection, which costs each program that would not do so
-// otherwise 20 KB; the former the compiler puts, since Go 1.26, into its callers, a hundred bytes each time.
+// otherwise 20 KB; the former the compiler puts, since Go 1.26, into its callers, a hundred bytes each time, and four hundred
+// for [errors.Join].
 package cause
 
 import (
