@@ -35,7 +35,8 @@ func followed(name string, ask channelAsker, signed bool) Option {
 		if err := checkElement("channel", name); err != nil {
 			return err
 		}
-		c.channel, c.signsChannel, c.askChannel, c.follow = name, signed, ask, (*Config).followChannel
+		c.channel, c.signsChannel = name, signed
+		c.follow = func(c *Config, ctx context.Context, p *Plan) error { return c.followChannel(ctx, p, ask) }
 		return nil
 	}
 }
@@ -182,14 +183,14 @@ type Offer = channel.Decision
 
 // followChannel asks the channel and makes its decision the plan's. What costs one request when nothing has
 // changed is asked first; before anything is installed the repository is asked in full for the release.
-func (c *Config) followChannel(ctx context.Context, p *Plan) error {
+func (c *Config) followChannel(ctx context.Context, p *Plan, ask channelAsker) error {
 	c.event(StepCheck, fmt.Sprintf("asking %s what channel %s offers", c.repository(), c.channel))
 	state := c.openTrustState(ctx, p.Target)
 	defer state.close()
 	host := c.host(p, state)
-	doc, err := c.askChannel(c, state, true)
+	doc, err := ask(c, state, true)
 	if err == nil && doc == nil { // there is news
-		doc, err = c.askChannel(c, state, false)
+		doc, err = ask(c, state, false)
 	}
 	if err != nil {
 		return cause.Errorf("channel %s: %w", c.channel, err)

@@ -67,11 +67,10 @@ type Config struct {
 	trustRoot      []byte
 	product        string
 
-	// What a channel asks of this machine. askChannel and follow are set by Channel and UnsignedChannel alone, so
+	// What a channel asks of this machine. follow is set by Channel and UnsignedChannel alone, so
 	// that programs without one do not link what is behind it.
 	channel      string
 	signsChannel bool // it is a Channel, not an UnsignedChannel
-	askChannel   channelAsker
 	follow       func(*Config, context.Context, *Plan) error
 	groups       []string
 	machineID    string

@@ -61,20 +61,24 @@ func (c *Config) warn(err error) {
 //
 //go:noinline
 func (c *Config) progress(file string) func(done, total int64) {
-	var began, last time.Time
+	if c.events == nil {
+		return nil
+	}
+	var began time.Time
 	var first int64
+	last := -time.Hour
 	return func(done, total int64) {
-		now := time.Now()
 		if began.IsZero() {
-			began, first = now, done
+			began, first = time.Now(), done
 		}
-		if c.events == nil || done != total && now.Sub(last) < 100*time.Millisecond {
+		took := time.Since(began)
+		if done != total && took-last < 100*time.Millisecond {
 			return
 		}
-		last = now
+		last = took
 		e := Event{Step: StepFetch, Message: "fetching " + file, File: file, Done: done, Total: total}
-		if took := now.Sub(began).Seconds(); took > 0 {
-			e.Rate = float64(done-first) / took
+		if took > 0 {
+			e.Rate = float64(done-first) / took.Seconds()
 		}
 		c.events(e)
 	}

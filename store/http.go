@@ -94,9 +94,9 @@ func NewHTTP(base string, o HTTPOptions) (*HTTP, error) {
 	if h.header == nil {
 		h.header = http.Header{}
 	}
-	h.header.Set("User-Agent", "go-updater")
+	set(h.header, "User-Agent", "go-updater")
 	if o.UserAgent != "" {
-		h.header.Set("User-Agent", o.UserAgent)
+		set(h.header, "User-Agent", o.UserAgent)
 	}
 	client := http.Client{Transport: newTransport(h.timeouts)}
 	if o.Client != nil {
@@ -194,20 +194,20 @@ func (h *HTTP) do(ctx context.Context, where *url.URL, req Request) (*http.Respo
 	for key, values := range h.header {
 		r.Header[key] = values
 	}
-	r.Header.Set("Accept-Encoding", "identity")
+	set(r.Header, "Accept-Encoding", "identity")
 	if req.Offset > 0 && req.Version != "" {
-		r.Header.Set("Range", "bytes="+strconv.FormatInt(req.Offset, 10)+"-")
-		r.Header.Set("If-Range", req.Version)
+		set(r.Header, "Range", "bytes="+strconv.FormatInt(req.Offset, 10)+"-")
+		set(r.Header, "If-Range", req.Version)
 	}
 	switch {
 	case strings.HasPrefix(req.Unless, `"`):
-		r.Header.Set("If-None-Match", req.Unless)
+		set(r.Header, "If-None-Match", req.Unless)
 	case req.Unless != "":
-		r.Header.Set("If-Modified-Since", req.Unless)
+		set(r.Header, "If-Modified-Since", req.Unless)
 	}
 	if req.NoCache {
-		r.Header.Set("Cache-Control", "no-cache")
-		r.Header.Set("Pragma", "no-cache")
+		set(r.Header, "Cache-Control", "no-cache")
+		set(r.Header, "Pragma", "no-cache")
 	}
 	return h.request(r)
 }
@@ -229,7 +229,7 @@ func (h *HTTP) accept(resp *http.Response, where *url.URL, req Request) (*Object
 	asked := req.Offset > 0 && req.Version != ""
 	shown := where.Scheme + "://" + where.Host + where.EscapedPath()
 	version := strongValidator(resp.Header)
-	object := &Object{Size: resp.ContentLength, Version: version, contentType: resp.Header.Get("Content-Type")}
+	object := &Object{Size: resp.ContentLength, Version: version, contentType: get(resp.Header, "Content-Type")}
 
 	switch {
 	case resp.StatusCode == http.StatusNotModified && req.Unless != "":
@@ -237,9 +237,9 @@ func (h *HTTP) accept(resp *http.Response, where *url.URL, req Request) (*Object
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && asked:
 		return nil, cause.Errorf("%s: %w", shown, ErrBadRange)
 	case resp.StatusCode == http.StatusPartialContent && asked:
-		start, size, ok := parseContentRange(resp.Header.Get("Content-Range"))
+		start, size, ok := parseContentRange(get(resp.Header, "Content-Range"))
 		if !ok || start != req.Offset || version != "" && version != req.Version {
-			return nil, cause.Errorf("%s: %w: Content-Range %q", shown, ErrBadRange, resp.Header.Get("Content-Range"))
+			return nil, cause.Errorf("%s: %w: Content-Range %q", shown, ErrBadRange, get(resp.Header, "Content-Range"))
 		}
 		object.Offset, object.Size, object.Version = start, size, req.Version
 	case resp.StatusCode == http.StatusPartialContent:
@@ -247,7 +247,7 @@ func (h *HTTP) accept(resp *http.Response, where *url.URL, req Request) (*Object
 	case resp.StatusCode != http.StatusOK:
 		return nil, &StatusError{Code: resp.StatusCode, URL: shown, RetryAfter: retryAfter(resp.Header), hidden: h.hides}
 	}
-	if enc := resp.Header.Get("Content-Encoding"); enc != "" && strings.ToLower(enc) != "identity" {
+	if enc := get(resp.Header, "Content-Encoding"); enc != "" && strings.ToLower(enc) != "identity" {
 		return nil, cause.Errorf("%s: %w: %q", shown, ErrEncoded, enc)
 	}
 	return object, nil
@@ -255,18 +255,18 @@ func (h *HTTP) accept(resp *http.Response, where *url.URL, req Request) (*Object
 
 // strongValidator is the value for If-Range, empty if there is none.
 func strongValidator(header http.Header) string {
-	if tag := header.Get("ETag"); strings.HasPrefix(tag, `"`) {
+	if tag := get(header, "ETag"); strings.HasPrefix(tag, `"`) {
 		return tag
 	}
-	modified, err := http.ParseTime(header.Get("Last-Modified"))
+	modified, err := http.ParseTime(get(header, "Last-Modified"))
 	if err != nil {
 		return ""
 	}
-	date, err := http.ParseTime(header.Get("Date"))
+	date, err := http.ParseTime(get(header, "Date"))
 	if err != nil || date.Sub(modified) < time.Minute {
 		return ""
 	}
-	return header.Get("Last-Modified")
+	return get(header, "Last-Modified")
 }
 
 // parseContentRange reads "bytes START-END/SIZE" where END is the last byte of
@@ -288,7 +288,7 @@ func parseContentRange(s string) (start, size int64, ok bool) {
 }
 
 func retryAfter(header http.Header) time.Duration {
-	value := header.Get("Retry-After")
+	value := get(header, "Retry-After")
 	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
 		return time.Duration(min(seconds, 1<<20)) * time.Second
 	}
@@ -297,5 +297,13 @@ func retryAfter(header http.Header) time.Duration {
 	}
 	return 0
 }
+
+// set and get are [http.Header]'s. The compiler would put those into all of their callers.
+//
+//go:noinline
+func set(h http.Header, key, value string) { h.Set(key, value) }
+
+//go:noinline
+func get(h http.Header, key string) string { return h.Get(key) }
 
 var _ io.ReadCloser = (*body)(nil)
