@@ -19,11 +19,11 @@ import (
 // What is promised, in bytes. A limit is not raised because code grew: find out below what grew, and
 // take it out, or something else.
 const (
-	applyLimit  = 720_000
+	applyLimit  = 700_000 // 500,000 and 200,000 for deltas
 	trustLimit  = 95_000
-	clientLimit = 810_000 // of Apply with TrustRoot
+	clientLimit = 790_000 // of Apply with TrustRoot
 	doorsGoal   = 1_000_000
-	doorsLimit  = 1_200_000 // what is there and a little more, until the goal is reached
+	doorsLimit  = 1_170_000 // what is there and a little more, until the goal is reached
 )
 
 func main() {
