@@ -23,7 +23,7 @@ import (
 func TestMeasure(t *testing.T) {
 	releases, err := strconv.Atoi(os.Getenv("RELEASES"))
 	must(t, err)
-	for _, open := range []func(*testing.T) *service{versitygw, fakeGCS, azurite, natsService, patientRegistry} {
+	for _, open := range []func(*testing.T) *service{versitygw, fakeGCSOnDisk, azurite, natsService, patientRegistry} {
 		s := open(t)
 		t.Run(s.name, func(t *testing.T) {
 			s.measureMirror(t, s.measurePublish(t, releases))

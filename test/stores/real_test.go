@@ -93,10 +93,17 @@ func versitygw(t *testing.T) *service {
 	return &service{name: "versitygw", url: "http://127.0.0.1:" + port, location: s3Location, many: 10_100, kills: 100, races: 50}
 }
 
-func fakeGCS(t *testing.T) *service {
+func fakeGCS(t *testing.T) *service { return fakeGCSIn(t, "-backend", "memory") }
+
+// fakeGCSOnDisk looks for a file where it is. In memory the server goes through all of its files for each one that it is given.
+func fakeGCSOnDisk(t *testing.T) *service {
+	return fakeGCSIn(t, "-backend", "filesystem", "-filesystem-root", t.TempDir())
+}
+
+func fakeGCSIn(t *testing.T, backend ...string) *service {
 	port := freePort(t)
 	url := "http://127.0.0.1:" + port
-	start(t, port, nil, binary(t, "fake-gcs-server"), "-scheme", "http", "-host", "127.0.0.1", "-port", port, "-public-host", "127.0.0.1:"+port, "-backend", "memory")
+	start(t, port, nil, binary(t, "fake-gcs-server"), append([]string{"-scheme", "http", "-host", "127.0.0.1", "-port", port, "-public-host", "127.0.0.1:" + port}, backend...)...)
 	resp, err := http.Post(url+"/storage/v1/b", "application/json", strings.NewReader(`{"name":"bucket"}`))
 	must(t, err)
 	resp.Body.Close()
