@@ -1,9 +1,12 @@
 package stores
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -162,20 +166,35 @@ func pull(t *testing.T, repository, tag, folder string) {
 	must(t, err)
 }
 
+// tokenService is what a registry's tokens come from.
+type tokenService struct {
+	password atomic.Value // of every user, and the identity token too
+	epoch    atomic.Int32 // tokens of another one have expired
+	issued   atomic.Int32
+}
+
 // tokens is a registry whose tokens a service gives to those whom it knows: readers get some that let them read.
-func tokens(t *testing.T) *service {
-	inner := fakeOCI(t)
+func tokens(t *testing.T) (*service, *tokenService) {
+	inner, service := fakeOCI(t), &tokenService{}
+	service.password.Store("secret")
 	pass := newProxy(t, inner.url)
 	var server *httptest.Server
 	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		user, password, _ := r.BasicAuth()
-		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		user, password, named := r.BasicAuth()
+		if !named && r.Method == http.MethodPost && r.URL.Path == "/token" {
+			user, password = "publisher", r.FormValue("refresh_token")
+		}
+		token, epoch, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), ":")
+		if epoch != fmt.Sprint(service.epoch.Load()) {
+			token = ""
+		}
 		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 		switch {
-		case r.URL.Path == "/token" && password != "secret":
+		case r.URL.Path == "/token" && password != service.password.Load():
 			http.Error(w, `{"errors": [{"code": "UNAUTHORIZED", "message": "no such user"}]}`, http.StatusUnauthorized)
 		case r.URL.Path == "/token":
-			fmt.Fprintf(w, `{"token": "%s's"}`, user)
+			service.issued.Add(1)
+			fmt.Fprintf(w, `{"token": "%[1]s's:%[2]d", "access_token": "%[1]s's:%[2]d"}`, user, service.epoch.Load())
 		case token == "publisher's" || token == "reader's" && reads:
 			inner, _ := http.NewRequestWithContext(r.Context(), r.Method, pass.url+r.URL.String(), r.Body)
 			inner.Header, inner.ContentLength = r.Header, r.ContentLength
@@ -201,11 +220,11 @@ func tokens(t *testing.T) *service {
 	}))
 	t.Cleanup(server.Close)
 	inner.url = server.URL
-	return inner
+	return inner, service
 }
 
 func TestOCICredentials(t *testing.T) {
-	s := tokens(t)
+	s, _ := tokens(t)
 	where := s.fresh()(s.url)
 	refuses(t, s, "there are no credentials for 127.0.0.1")
 	login(t, s, "publisher", "wrong")
@@ -225,9 +244,55 @@ func TestOCICredentials(t *testing.T) {
 	}
 }
 
+// A token that has expired is replaced without a word. A password or an identity token that has expired is said to have.
+func TestOCIExpiry(t *testing.T) {
+	for kind, log := range map[string]func(*testing.T, *service, string){
+		"a password":        func(t *testing.T, s *service, secret string) { login(t, s, "publisher", secret) },
+		"an identity token": identify,
+	} {
+		t.Run(kind, func(t *testing.T) {
+			s, tokens := tokens(t)
+			log(t, s, "secret")
+			st := openStore(t, s.fresh()(s.url))
+			must(t, st.Put(ctx, "f", strings.NewReader("x")))
+			issued := tokens.issued.Load()
+			tokens.epoch.Add(1)
+			must(t, st.Put(ctx, "f", strings.NewReader("y")))
+			object, err := st.Open(ctx, "f", store.Request{})
+			must(t, err)
+			got, err := io.ReadAll(object.Body)
+			must(t, err)
+			object.Body.Close()
+			if string(got) != "y" || tokens.issued.Load() == issued {
+				t.Errorf("%q, after %d tokens", got, tokens.issued.Load())
+			}
+			tokens.password.Store("another")
+			tokens.epoch.Add(1)
+			_, oerr := st.Open(ctx, "f", store.Request{})
+			_, lerr := st.List(ctx, "")
+			for action, err := range map[string]error{"a read": oerr, "a list": lerr, "a write": st.Put(ctx, "f", strings.NewReader("z"))} {
+				if err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "expired: run `docker login 127.0.0.1") || strings.Contains(err.Error(), "secret") {
+					t.Errorf("%s: %v", action, err)
+				}
+			}
+			log(t, s, "another")
+			must(t, openStore(t, s.fresh()(s.url)).Put(ctx, "f", strings.NewReader("z")))
+		})
+	}
+}
+
+// identify is a docker login that left an identity token.
+func identify(t *testing.T, s *service, secret string) {
+	t.Helper()
+	folder := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", folder)
+	must(t, os.WriteFile(filepath.Join(folder, "config.json"), fmt.Appendf(nil, `{"auths": {%q: {"auth": %q, "identitytoken": %q}}}`,
+		strings.TrimPrefix(s.url, "http://"), base64.StdEncoding.EncodeToString([]byte("<token>:")), secret), 0o600))
+}
+
 // Registries send readers elsewhere for blobs. Credentials stay, and a download goes on there where it was cut.
 func TestOCIElsewhere(t *testing.T) {
-	s := tokens(t)
+	s, _ := tokens(t)
 	bytes := strings.Repeat("0123456789", 10_000)
 	var asked []*http.Request
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
