@@ -10,6 +10,7 @@ import (
 	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/repo"
 	"github.com/choria-io/go-updater/stores"
+	"github.com/choria-io/go-updater/stores/oci"
 )
 
 func publisherHint(err error) string {
@@ -30,6 +31,8 @@ func publisherHint(err error) string {
 		return "update-repo channel list shows those that are there; update-repo promote makes one"
 	case errors.Is(err, stores.ErrReadOnly):
 		return "name the bucket or the folder behind the web server with --repo"
+	case errors.Is(err, oci.ErrLate):
+		return "see what is there with update-repo verify, and publish again what is not; a registry so slow needs settle=10s in the URL of all publishers"
 	case errors.Is(err, errKeyExists):
 		return "choose another file with --out"
 	}
