@@ -39,8 +39,7 @@ func (s *service) measurePublish(t *testing.T, releases int) store.Store {
 	where, requests := s.fresh(), func() int { return 0 }
 	endpoint := s.url
 	if strings.HasPrefix(s.url, "http") {
-		p := newProxy(t, s.url)
-		endpoint, requests = p.url, p.count
+		endpoint, requests = s.counted(t)
 	}
 	key, st := signer(t, t.TempDir()), openStore(t, where(endpoint))
 	root := initialize(t, st, key)
@@ -82,12 +81,18 @@ func (s *service) measurePublish(t *testing.T, releases int) store.Store {
 	return st
 }
 
+// counted is the service behind a counter of requests.
+func (s *service) counted(t *testing.T) (endpoint string, requests func() int) {
+	p := newProxy(t, s.url)
+	p.forgets = true
+	return p.url, p.count
+}
+
 // measureMirror copies what was published to another place in the same service, and again when nothing is new.
 func (s *service) measureMirror(t *testing.T, src store.Store) {
 	endpoint, requests := s.url, func() int { return 0 }
 	if strings.HasPrefix(s.url, "http") {
-		p := newProxy(t, s.url)
-		endpoint, requests = p.url, p.count
+		endpoint, requests = s.counted(t)
 	}
 	dst := openStore(t, s.fresh()(endpoint))
 	for _, state := range []string{"mirror", "nothing new"} {

@@ -21,6 +21,7 @@ type proxy struct {
 	headers  map[string]http.Header // of the last answer to a GET, by path
 	sent     map[string]http.Header // of the last PUT or POST
 	fault    func(n int, r *http.Request) int
+	forgets  bool // only counts: a hundred thousand headers are more than what is measured
 }
 
 // What a fault does to a request: a status that is answered, or one of these.
@@ -46,10 +47,10 @@ func newProxy(t *testing.T, target string) *proxy {
 			r.Out.Host = r.In.Host // it is signed
 		},
 		ModifyResponse: func(resp *http.Response) error {
-			if resp.Request.Method == http.MethodGet {
-				p.mu.Lock()
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if resp.Request.Method == http.MethodGet && !p.forgets {
 				p.headers[resp.Request.URL.Path] = resp.Header.Clone()
-				p.mu.Unlock()
 			}
 			return nil
 		},
@@ -59,7 +60,7 @@ func newProxy(t *testing.T, target string) *proxy {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
 		p.requests++
-		if r.Method == http.MethodPut || r.Method == http.MethodPost {
+		if (r.Method == http.MethodPut || r.Method == http.MethodPost) && !p.forgets {
 			p.sent[r.URL.Path] = r.Header.Clone()
 		}
 		what := noFault
