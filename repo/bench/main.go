@@ -2,7 +2,7 @@
 
 // Command bench measures one update of real programs: wall time, CPU time and
 // peak memory of a process that updates, by a delta, with zstd and with bzip2, beside the floor of a process that
-// copies, syncs and hashes the new binary. Call it with command update, the old and the new binary.
+// copies, syncs and hashes the new binary, and of one that does so with what the standard library makes of the .bz2. Call it with command update, the old and the new binary.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -79,15 +80,21 @@ func bench(update, old, new string) error {
 	go http.Serve(l, http.FileServer(http.Dir(dir)))
 
 	target := filepath.Join(dir, "target")
-	kinds := []string{"floor", "delta", "zstd", "bzip2"}
+	kinds := []string{"floor", "delta", "zstd", "bzip2", "library"}
 	costs := map[string][]cost{}
 	for range rounds { // in turn, so that what else the machine does meets all alike
 		for _, kind := range kinds {
-			args := []string{"http://" + l.Addr().String() + "/" + kind, target}
-			if kind == "floor" {
+			server := "http://" + l.Addr().String() + "/"
+			args := []string{server + kind, target}
+			switch kind {
+			case "floor":
 				args = []string{"floor", new, target + ".floor"}
-			} else if err := copyFile(old, target); err != nil {
-				return err
+			case "library":
+				args = []string{"library", server + "bzip2/" + path.Join(newVersion, release.OS, release.Arch, release.Spec.BinaryPath), target + ".floor"}
+			default:
+				if err := copyFile(old, target); err != nil {
+					return err
+				}
 			}
 			c, err := measure(exec.Command(update, args...))
 			if err != nil {
@@ -99,7 +106,9 @@ func bench(update, old, new string) error {
 	for _, kind := range kinds {
 		report(kind, median(costs[kind]), median(costs["floor"]))
 	}
-	fmt.Printf("  bzip2's CPU to zstd's: %.1f\n", float64(median(costs["bzip2"]).cpu)/float64(median(costs["zstd"]).cpu))
+	for _, kind := range []string{"bzip2", "library"} {
+		fmt.Printf("  CPU of %s to zstd's: %.1f\n", kind, float64(median(costs[kind]).cpu)/float64(median(costs["zstd"]).cpu))
+	}
 	return nil
 }
 
@@ -173,6 +182,6 @@ func median(all []cost) (m cost) {
 }
 
 func report(what string, c, base cost) {
-	fmt.Printf("  %-6s wall %6.0f ms (%.1f x floor)  cpu %6.0f ms  peak %5.1f MiB\n", what,
+	fmt.Printf("  %-7s wall %6.0f ms (%.1f x floor)  cpu %6.0f ms  peak %5.1f MiB\n", what,
 		float64(c.wall.Microseconds())/1000, float64(c.wall)/float64(base.wall), float64(c.cpu.Microseconds())/1000, float64(c.peak)/1024)
 }
