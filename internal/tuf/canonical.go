@@ -1,7 +1,6 @@
 package tuf
 
 import (
-	"bytes"
 	"encoding/json"
 	"sort"
 	"strings"
@@ -16,37 +15,101 @@ func canonical(data []byte) ([]byte, error) {
 	if err := json.Unmarshal(data, &value); err != nil {
 		return nil, malformed("%v", err)
 	}
-	var out bytes.Buffer
-	err := writeCanonical(&out, bytes.TrimSpace(value))
-	return out.Bytes(), err
+	r := &canonicalReader{data: value}
+	out := r.value()
+	return out, r.err
 }
 
-// writeCanonical reads one level at a time: a json.Decoder, which leaves numbers as they are written, costs each program 4 KB.
-func writeCanonical(out *bytes.Buffer, raw json.RawMessage) (err error) {
-	switch raw[0] {
-	case '"':
-		var text string
-		err = json.Unmarshal(raw, &text)
-		out.WriteString(quote(text))
-	case '[':
-		var list []json.RawMessage
-		if err = json.Unmarshal(raw, &list); err == nil {
-			err = writeArray(out, list)
-		}
-	case '{':
-		var object map[string]json.RawMessage
-		if err = json.Unmarshal(raw, &object); err == nil {
-			err = writeObject(out, object)
-		}
-	case 'n', 't', 'f': // null, true, false
-		out.Write(raw)
-	default:
-		if !isInteger(string(raw)) {
-			return malformed("%.40s is no integer", raw)
-		}
-		out.Write(raw)
+// A canonicalReader goes through data that is valid JSON, once. (A json.Decoder, which leaves numbers as they are written, costs
+// each program 4 KB, and raw messages of raw messages as many copies of the data as it is deep.)
+type canonicalReader struct {
+	data []byte
+	at   int
+	err  error
+}
+
+// next is the byte after white space.
+func (r *canonicalReader) next() byte {
+	for strings.IndexByte(" \t\r\n", r.data[r.at]) >= 0 {
+		r.at++
 	}
-	return err
+	return r.data[r.at]
+}
+
+func (r *canonicalReader) value() []byte {
+	switch r.next() {
+	case '{':
+		return r.object()
+	case '[':
+		out := []byte{'['}
+		for r.at++; r.next() != ']'; r.comma() {
+			if len(out) > 1 {
+				out = append(out, ',')
+			}
+			out = append(out, r.value()...)
+		}
+		r.at++
+		return append(out, ']')
+	case '"':
+		return []byte(quote(r.text()))
+	}
+	from := r.at
+	for r.at < len(r.data) && strings.IndexByte(" \t\r\n,]}", r.data[r.at]) < 0 {
+		r.at++
+	}
+	word := r.data[from:r.at]
+	if c := word[0]; c < 'a' && !isInteger(string(word)) && r.err == nil { // true, false and null are words
+		r.err = malformed("%.40s is no integer", word)
+	}
+	return word
+}
+
+func (r *canonicalReader) object() []byte {
+	values := map[string][]byte{}
+	for r.at++; r.next() != '}'; r.comma() {
+		key := r.text()
+		r.next()
+		r.at++ // the colon
+		values[key] = r.value()
+	}
+	r.at++
+	keys := make([]string, 0, len(values))
+	for key := range values {
+		keys = append(keys, key)
+	}
+	sort.Strings(keys)
+	out := []byte{'{'}
+	for i, key := range keys {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, quote(key)...)
+		out = append(out, ':')
+		out = append(out, values[key]...)
+	}
+	return append(out, '}')
+}
+
+// comma passes one, if there is one.
+func (r *canonicalReader) comma() {
+	if r.next() == ',' {
+		r.at++
+	}
+}
+
+func (r *canonicalReader) text() string {
+	from := r.at
+	for r.at++; r.data[r.at] != '"'; r.at++ {
+		if r.data[r.at] == '\\' {
+			r.at++
+		}
+	}
+	r.at++
+	var text string
+	if err := json.Unmarshal(r.data[from:r.at], &text); err != nil && r.err == nil {
+		r.err = malformed("%v", err) // no input is known that leads here
+	}
+	return text
 }
 
 // isInteger tells whether a JSON number is written as an integer in the one
@@ -56,39 +119,4 @@ func isInteger(s string) bool { return !strings.ContainsAny(s, ".eE") && s != "-
 func quote(s string) string {
 	s = strings.ReplaceAll(s, `\`, `\\`)
 	return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"`
-}
-
-func writeArray(out *bytes.Buffer, list []json.RawMessage) error {
-	out.WriteByte('[')
-	for i, item := range list {
-		if i > 0 {
-			out.WriteByte(',')
-		}
-		if err := writeCanonical(out, item); err != nil {
-			return err
-		}
-	}
-	out.WriteByte(']')
-	return nil
-}
-
-func writeObject(out *bytes.Buffer, object map[string]json.RawMessage) error {
-	keys := make([]string, 0, len(object))
-	for key := range object {
-		keys = append(keys, key)
-	}
-	sort.Strings(keys)
-	out.WriteByte('{')
-	for i, key := range keys {
-		if i > 0 {
-			out.WriteByte(',')
-		}
-		out.WriteString(quote(key))
-		out.WriteByte(':')
-		if err := writeCanonical(out, object[key]); err != nil {
-			return err
-		}
-	}
-	out.WriteByte('}')
-	return nil
 }
