@@ -53,7 +53,7 @@ fi
 
 # Each is mostly a server and a publisher that wait for each other, so two run at a time. What has failed is shown.
 code=0
-printf '%s\n' TestRealOCI TestRealS3 TestRealGCS TestRealOCIKilled TestRealAzure TestRealOCIKeeps TestRealOCICredentials TestRealNginx |
+printf '%s\n' TestRealOCI TestRealS3 TestRealGCS TestRealOCIKilled TestRealAzure TestRealOCIKeeps TestRealOCICredentials TestRealNginx TestRealNATS TestRealGCSOnDisk |
 	xargs -P 2 -I '{}' sh -c '"$1/stores.test" -test.timeout 15m -test.run "^$2\$" -test.v >"$1/$2.log" 2>&1 || { cat "$1/$2.log"; exit 1; }' - "$work" '{}' || code=1
 grep -h -E '^(--- |    [a-z]+_test\.go)' "$work"/*.log
 exit $code

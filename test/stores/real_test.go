@@ -22,6 +22,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/choria-io/go-updater/store"
+	"github.com/choria-io/go-updater/store/storetest"
 )
 
 // binary is where `make test-stores` has put the servers.
@@ -157,14 +158,28 @@ func TestRealS3(t *testing.T) {
 	})
 }
 
-func TestRealGCS(t *testing.T) {
-	s := fakeGCS(t)
-	real(t, s)
+func TestRealGCS(t *testing.T) { real(t, fakeGCS(t)) }
+
+// What takes this server too long in memory.
+func TestRealGCSOnDisk(t *testing.T) {
+	s := fakeGCSOnDisk(t)
+	t.Run("many", func(t *testing.T) { storetest.Many(t, openStore(t, s.fresh()(s.url)), 10_100) })
+	t.Run("killed children", s.killedChildren)
+}
+
+// The server is in the process here too, which is why memory is not measured.
+func TestRealNATS(t *testing.T) {
+	s := natsService(t)
+	s.many, s.kills, s.races = 10_100, 100, 50
+	s.conform(t)
+	s.endToEnd(t)
+	t.Run("killed children", s.killedChildren)
 }
 
 func TestRealAzure(t *testing.T) {
 	s := azurite(t)
 	real(t, s)
+	t.Run("killed children", s.killedChildren)
 	t.Run("credentials", func(t *testing.T) {
 		t.Setenv("AZURE_STORAGE_KEY", "d3Jvbmc=")
 		refuses(t, s, "AZURE_STORAGE_KEY")
