@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sort"
-	"sync"
 )
 
 // Options of Diff. The zero value is good.
@@ -36,8 +35,8 @@ type Spent struct {
 // Diff makes a delta from old to fresh. It tries several ways, those that look good, and returns the smallest result with
 // which Apply makes fresh of old; the same files give the same delta.
 //
-// It needs up to 13 times the memory of the larger file, 17 times with DWARF, and for that makes the garbage collector
-// of the whole program work harder while it runs.
+// It needs up to 12 times the memory of the larger file, and for that makes the garbage collector of the whole program
+// work harder while it runs. It uses as many processors as there are, where it can.
 //
 // Errors: ErrLimit for files of more than 2 GB.
 func Diff(old, fresh []byte, opts Options) ([]byte, *Stats, error) {
@@ -106,19 +105,12 @@ func (d *differ) generic() {
 // transformed takes them as Go executables, if they are. It tells whether that pays, so that taking them as data is no use.
 func (d *differ) transformed() (pays bool) {
 	var a, b *goFile
-	var wait sync.WaitGroup
-	wait.Add(1)
-	go func() {
-		defer wait.Done()
-		a = readGo(d.old, false)
-	}()
-	b = readGo(d.fresh, true)
-	wait.Wait()
+	together(func() { a = readGo(d.old, false) }, func() { b = readGo(d.fresh, true) })
 	d.step()
 	if a == nil || b == nil || a.arch != b.arch {
 		return false
 	}
-	t := newTransform(d.old, a, b)
+	t := newTransform(d.old, d.fresh, a, b)
 	d.step()
 	predicted := t.improve()
 	d.step()
@@ -127,10 +119,12 @@ func (d *differ) transformed() (pays bool) {
 	if t.much {
 		c = muchCosts
 	}
+	debug.FreeOSMemory()
 	found := newMatcher(predicted).stretches(e.fresh, c, t.expect())
 	// The old file as it is would differ in twice as many places.
 	pays = 2*changed(predicted, e.fresh, found) < changed(a.image.old, e.fresh, found)
 	d.step()
+	debug.FreeOSMemory()
 	d.try(e, found)
 	return len(d.tries) > 0 && (pays || len(d.tries[0].patch) <= len(d.fresh)/20)
 }

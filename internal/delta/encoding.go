@@ -88,12 +88,15 @@ func insertions(rounds []op, fresh []byte) []byte {
 	return all
 }
 
-// without returns b without the generated parts.
-func without(b []byte, parts []generated) []byte {
+// without returns b without the generated parts; in b itself, if it is ours.
+func without(b []byte, parts []generated, ours bool) []byte {
 	if len(parts) == 0 {
 		return b
 	}
-	out, at := make([]byte, 0, len(b)), uint64(0)
+	out, at := b[:0], uint64(0)
+	if !ours {
+		out = make([]byte, 0, len(b))
+	}
 	for _, g := range parts {
 		out = append(out, b[at:g.off]...)
 		at = g.off + g.size

@@ -18,10 +18,9 @@ type expansion struct {
 
 // expand unpacks the sections whose compression can be repeated, and makes the executable one of what comes out.
 func expand(b []byte, e *executable, inPlace bool) *expansion {
-	x := &expansion{inPlace: inPlace}
+	x := &expansion{data: b, inPlace: inPlace}
 	sort.Slice(e.others, func(i, j int) bool { return e.others[i].off < e.others[j].off })
-	var contents [][]byte
-	at, all := uint64(0), 0
+	at, all, size := uint64(0), uint64(0), uint64(len(b))
 	for i := range e.others {
 		s := &e.others[i]
 		if s.off < at || field(b, s.off, s.size) == nil {
@@ -29,15 +28,21 @@ func expand(b []byte, e *executable, inPlace bool) *expansion {
 			continue
 		}
 		at = s.off + s.size
-		p, content := unpackSection(b, *s)
-		if all += len(content); content == nil || len(x.packed) == maxPacked || all > maxUnpacked {
-			all -= len(content)
+		p := findPacked(b, *s)
+		if p.n == 0 || len(x.packed) == maxPacked || all+p.n > maxUnpacked {
 			continue
 		}
-		s.packed = len(x.packed) + 1
-		x.packed, contents = append(x.packed, p), append(contents, content)
+		all += p.n
+		if size += p.n; inPlace {
+			size -= p.size
+		}
+		x.packed = append(x.packed, p)
+		s.packed = len(x.packed)
 	}
-	x.assemble(b, contents, all)
+	if len(x.packed) > 0 {
+		x.data = make([]byte, size)
+		x.fill(b)
+	}
 	for i := range e.sections {
 		e.sections[i].off = x.moved(e.sections[i].off)
 	}
@@ -52,25 +57,19 @@ func expand(b []byte, e *executable, inPlace bool) *expansion {
 	return x
 }
 
-func (x *expansion) assemble(b []byte, contents [][]byte, all int) {
-	if len(contents) == 0 {
-		x.data = b
-		return
-	}
-	x.data = make([]byte, 0, len(b)+all)
+// fill makes data what it is to be of the file: once more, where something has been written into it.
+func (x *expansion) fill(b []byte) {
 	at := uint64(0)
 	for i, p := range x.packed {
+		if z, err := zlib.NewReader(bytes.NewReader(b[p.off:][:p.size])); err == nil {
+			_, _ = io.ReadFull(z, x.data[x.content(i):][:p.n]) // it has been read before
+		}
 		if x.inPlace {
-			x.data = append(append(x.data, b[at:p.off]...), contents[i]...)
+			copy(x.data[x.moved(at):], b[at:p.off])
 			at = p.off + p.size
 		}
 	}
-	x.data = append(x.data, b[at:]...)
-	for _, c := range contents {
-		if !x.inPlace {
-			x.data = append(x.data, c...)
-		}
-	}
+	copy(x.data[x.moved(at):], b[at:])
 }
 
 // moved returns where an offset of the file, outside packed sections, is in data.
@@ -96,31 +95,32 @@ func (x *expansion) content(k int) uint64 {
 	return at
 }
 
-// unpackSection unpacks a section that the linker compressed (cmd/link, compressSyms), if that can be repeated.
-func unpackSection(b []byte, s part) (p packed, content []byte) {
+// findPacked reads a section that the linker compressed (cmd/link, compressSyms). If that cannot be repeated its n is 0.
+func findPacked(b []byte, s part) (p packed) {
 	raw := b[s.off : s.off+s.size]
 	head := uint64(24) // Elf64_Chdr
 	switch {
 	case bytes.HasPrefix(raw, []byte("ZLIB")):
 		head = 12
 	case len(raw) < 24 || le32(raw) != 1:
-		return p, nil
+		return p
 	}
 	if len(raw) < int(head)+2 || raw[head] != 0x78 || raw[head+1] != 0x01 {
-		return p, nil
+		return p
 	}
 	z, err := zlib.NewReader(bytes.NewReader(raw[head:]))
 	if err != nil {
-		return p, nil
+		return p
 	}
-	if content, err = io.ReadAll(io.LimitReader(z, maxUnpacked+1)); err != nil || len(content) > maxUnpacked || len(content) == 0 {
-		return p, nil
+	content, err := io.ReadAll(io.LimitReader(z, maxUnpacked+1))
+	if err != nil || len(content) > maxUnpacked || len(content) == 0 {
+		return p
 	}
 	stream, marks := marked(content)
 	if !bytes.HasPrefix(raw[head:], stream) {
-		return p, nil
+		return p
 	}
-	return packed{s.off + head, uint64(len(stream)), uint64(len(content)), marks}, content
+	return packed{s.off + head, uint64(len(stream)), uint64(len(content)), marks}
 }
 
 // marked compresses b, and tells where in the stream its chunks begin.

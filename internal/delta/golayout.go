@@ -25,8 +25,7 @@ const (
 type goFile struct {
 	*executable
 	image  *image
-	refs   []placed
-	masked []byte
+	masked []byte // until it is aligned
 	expansion
 	find generated // of findfunctab; size 0 if there is none that can be generated
 }

@@ -1,6 +1,7 @@
 package delta
 
 import (
+	"encoding/binary"
 	"math"
 	"math/bits"
 )
@@ -257,7 +258,7 @@ func (p *parser) index() {
 
 // hashes returns those of 4 bytes and of 3, and between them more bits of the first.
 func (p *parser) hashes(at int) (four, more, three uint32) {
-	v := le32(p.all[at:])
+	v := binary.LittleEndian.Uint32(p.all[at:])
 	h := v * 0x9e3779b1
 	return h >> (32 - parseBits), h << parseBits >> (32 - p.tag), v << 8 * 0x85ebca6b >> 16
 }

@@ -1,6 +1,9 @@
 package delta
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // A matcher finds stretches of one file in another. Like bsdiff it goes through the new file,
 // follows an alignment through small differences and leaves it where another one is clearly
@@ -16,17 +19,30 @@ type matcher struct {
 
 const (
 	seedLength = 8
+	hashFactor = 0x9e3779b97f4a7c15
 	maxChain   = 24
 )
 
 func newMatcher(old []byte) *matcher {
 	size := bits.Len(uint(len(old)))
-	m := &matcher{old: old, bits: max(10, min(22, size-1)), tag: 32 - size}
+	m := &matcher{old: old, bits: max(10, min(22, size-4)), tag: 32 - size}
 	m.starts = make([]uint32, 1<<m.bits+1)
-	for i := 1; i+seedLength <= len(old); i++ {
-		if v, ok := seed(old, i); ok {
+	if len(old) > seedLength {
+		m.count()
+		m.fill()
+	}
+	return m
+}
+
+// count makes starts, for now where the places of each hash end.
+func (m *matcher) count() {
+	before := word(m.old) * hashFactor
+	for i := 1; i+seedLength <= len(m.old); i++ {
+		v := word(m.old[i:]) * hashFactor
+		if uint32(v) < uint32(before) {
 			m.starts[v>>(64-m.bits)]++
 		}
+		before = v
 	}
 	sum := uint32(0)
 	for h, n := range m.starts {
@@ -34,24 +50,29 @@ func newMatcher(old []byte) *matcher {
 		m.starts[h] = sum
 	}
 	m.places = make([]uint32, sum)
-	for i := len(old) - seedLength; i > 0; i-- {
-		if v, ok := seed(old, i); ok {
-			h := v >> (64 - m.bits)
-			m.starts[h]--
-			m.places[m.starts[h]] = uint32(i)<<m.tag | m.more(v)
+}
+
+// fill makes places, from the last one on.
+func (m *matcher) fill() {
+	i := len(m.old) - seedLength
+	for v := word(m.old[i:]) * hashFactor; i > 0; i-- {
+		before := word(m.old[i-1:]) * hashFactor
+		if uint32(v) < uint32(before) {
+			at := &m.starts[v>>(64-m.bits)]
+			*at--
+			m.places[*at] = uint32(i)<<m.tag | m.more(v)
 		}
+		v = before
 	}
-	return m
 }
 
 // seed hashes the 8 bytes at i, which is not 0, and tells whether they are to be looked up: if what is below in the
 // hash is less than it is at the place before. Those are half of all places, the same in both files wherever they are, and none
 // in runs of one byte.
 func seed(b []byte, i int) (v uint64, ok bool) {
-	const k = 0x9e3779b97f4a7c15
 	b = b[i-1 : i+seedLength]
-	v = le64(b[1:]) * k
-	return v, uint32(v) < uint32(le64(b)*k)
+	v = word(b[1:]) * hashFactor
+	return v, uint32(v) < uint32(word(b)*hashFactor)
 }
 
 // more returns the bits of a hash below those that are looked up.
@@ -102,11 +123,14 @@ func (m *matcher) longest(fresh []byte, scan, hint, expected, far int) (at, n, w
 	return at, n, worth
 }
 
+// word is le64, but inlined: it is most of the time.
+func word(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
+
 func common(a, b []byte) int {
 	n := min(len(a), len(b))
 	i := 0
 	for ; i+8 <= n; i += 8 {
-		if x := le64(a[i:]) ^ le64(b[i:]); x != 0 {
+		if x := word(a[i:]) ^ word(b[i:]); x != 0 {
 			return i + bits.TrailingZeros64(x)/8
 		}
 	}

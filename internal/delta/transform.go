@@ -1,6 +1,11 @@
 package delta
 
-import "sort"
+import (
+	"bytes"
+	"runtime/debug"
+	"sort"
+	"sync"
+)
 
 // A transform is what the encoder knows of two Go executables.
 type transform struct {
@@ -10,19 +15,29 @@ type transform struct {
 	much bool // whether so much is new that an alignment is not left for little
 }
 
-// readGo parses a file and finds what alignment needs.
+// readGo parses a file and masks it, for the first alignment.
 func readGo(b []byte, inPlace bool) *goFile {
 	g := parseGo(b, inPlace)
 	if g == nil {
 		return nil
 	}
-	g.refs = g.image.refs()
-	g.masked = g.image.masked(g.refs, g.image.labels())
+	if g.masked = g.data; len(g.packed) == 0 { // data is the file itself
+		g.masked = bytes.Clone(g.data)
+	}
+	refs, labels := g.image.refs(), g.image.labels()
+	g.image.mask(g.masked, refs, labels)
 	return g
 }
 
+// unmask ends that.
+func (g *goFile) unmask(b []byte) {
+	if g.masked = nil; len(g.packed) > 0 {
+		g.fill(b)
+	}
+}
+
 // newTransform aligns the files by their masked forms, and draws the first maps.
-func newTransform(old []byte, a, b *goFile) *transform {
+func newTransform(old, fresh []byte, a, b *goFile) *transform {
 	t := &transform{old: old, a: a, b: b, plan: &plan{image: a.image}}
 	a.image.newBase, a.image.newSegments = b.image.lay.base, b.image.lay.segments
 	if b.find.size > 0 {
@@ -32,8 +47,9 @@ func newTransform(old []byte, a, b *goFile) *transform {
 		t.plan.generated = append(t.plan.generated, *b.signature)
 	}
 	t.pack()
+	debug.FreeOSMemory() // what masking took: at peaks only what is needed is to be held
 	s := newMatcher(a.masked).stretches(b.masked, maskedCosts, nil)
-	a.masked, b.masked = nil, nil
+	together(func() { a.unmask(old) }, func() { b.unmask(fresh) })
 	t.draw(s)
 	return t
 }
@@ -63,11 +79,15 @@ func (t *transform) generated() (out []generated) {
 
 // draw makes the maps that an alignment of the whole files speaks for.
 func (t *transform) draw(s []stretch) {
+	debug.FreeOSMemory() // what the alignment took
 	p := &poll{a: t.a.image, b: t.b.image}
-	p.compare(t.a.refs, t.b.refs, s)
+	var a, b []placed
+	together(func() { a = p.a.refs() }, func() { b = p.b.refs() })
+	p.compare(a, b, s)
 	t.a.image.move(drawMap(p.moved), nil)
 	p.compareTables()
 	t.a.image.move(t.a.image.moves, drawMap(p.lines))
+	debug.FreeOSMemory()
 }
 
 // improve draws the maps anew from an alignment with the prediction, and returns the better one.
@@ -77,18 +97,27 @@ func (t *transform) improve() []byte {
 	s := newMatcher(predicted).stretches(fresh, draftCosts, nil)
 	t.much = (len(fresh)-copied(s))*muchShare > len(fresh)
 	t.draw(s)
-	t.a.refs, t.b.refs = nil, nil
 	return t.predict()
 }
 
+// predict makes the whole prediction, its halves beside each other.
 func (t *transform) predict() []byte {
-	dst := make([]byte, len(t.a.image.old))
+	im := t.a.image
+	dst := make([]byte, len(im.old))
+	half := len(dst) / 2 / blockSize * blockSize
+	other := *im // all that scanning changes is its own
+	other.scratch, other.rests, other.abbrevs = scratch{}, nil, nil
+	together(func() { im.predictAll(dst[:half], 0) }, func() { other.predictAll(dst[half:], half) })
+	return dst
+}
+
+// predictAll fills dst with the prediction from offset at on, where a block begins.
+func (im *image) predictAll(dst []byte, at int) {
 	var class [blockSize]byte
 	for off := 0; off < len(dst); off += blockSize {
 		n := min(blockSize, len(dst)-off)
-		t.a.image.predict(dst[off:off+n], class[:n], uint64(off))
+		im.predict(dst[off:off+n], class[:n], uint64(at+off))
 	}
-	return dst
 }
 
 // expect returns where the map says that a place in the residual's output comes from.
@@ -97,9 +126,10 @@ func (t *transform) expect() func(int) int {
 	return func(at int) int { return int(g.guesses(uint64(at))[0]) }
 }
 
+// encoding is the last that needs the new file as it was read.
 func (t *transform) encoding() *encoding {
-	return &encoding{old: t.old, fresh: without(t.b.data, t.generated()), plan: t.plan,
-		sections: t.b.named(t.generated())}
+	parts := t.generated()
+	return &encoding{old: t.old, fresh: without(t.b.data, parts, len(t.b.packed) > 0), plan: t.plan, sections: t.b.named(parts)}
 }
 
 // named lists the sections of the file that is left without the generated parts, and the tables
@@ -146,4 +176,16 @@ func (g *goFile) sectionOf(addr uint64) *part {
 		}
 	}
 	return nil
+}
+
+// together does two things beside each other.
+func together(a, b func()) {
+	var wait sync.WaitGroup
+	wait.Add(1)
+	go func() {
+		defer wait.Done()
+		a()
+	}()
+	b()
+	wait.Wait()
 }

@@ -96,9 +96,8 @@ func (im *image) labelTypes(out map[uint64]uint32) {
 	}
 }
 
-// masked returns the file with every reference replaced by the label of its target.
-func (im *image) masked(refs []placed, labels map[uint64]uint32) []byte {
-	out := bytes.Clone(im.old)
+// mask replaces every reference in out, which holds the file, by the label of its target.
+func (im *image) mask(out []byte, refs []placed, labels map[uint64]uint32) {
 	for i := range refs {
 		r := &refs[i]
 		l, b := labels[r.target], out[r.off:]
@@ -122,7 +121,6 @@ func (im *image) masked(refs []placed, labels map[uint64]uint32) []byte {
 			put64(b, 0)
 		}
 	}
-	return out
 }
 
 // A poll collects votes on addresses and on lines.
@@ -133,33 +131,42 @@ type poll struct {
 
 // compare lets the references in aligned stretches vote, and the stretches of code themselves.
 func (p *poll) compare(ra, rb []placed, s []stretch) {
+	moved := 0 // counted first: growing would take twice the memory
+	aligned(ra, rb, s, func(r, _ *placed) {
+		if r.kind != refLine {
+			moved += 1 + one(r.fromPlace())
+		}
+	})
+	p.moved = make([]vote, 0, moved)
+	aligned(ra, rb, s, p.pair)
+}
+
+// aligned gives out the references that alignment pairs with one of their kind.
+func aligned(ra, rb []placed, s []stretch, give func(r, q *placed)) {
 	find := func(r []placed, off int) int {
 		return sort.Search(len(r), func(i int) bool { return r[i].off >= uint32(off) })
 	}
 	for _, st := range s {
 		i, j := find(ra, st.old), find(rb, st.fresh)
 		for i < len(ra) && j < len(rb) && ra[i].off < uint32(st.old+st.n) && rb[j].off < uint32(st.fresh+st.n) {
-			x, y := ra[i].off-uint32(st.old), rb[j].off-uint32(st.fresh)
-			switch {
-			case x < y:
-				i++
-				continue
-			case y < x:
-				j++
-				continue
+			r, q := &ra[i], &rb[j]
+			x, y := r.off-uint32(st.old), q.off-uint32(st.fresh)
+			if x == y && r.kind == q.kind && r.base == q.base && r.adjust == q.adjust {
+				give(r, q)
 			}
-			p.pair(&ra[i], &rb[j])
-			i++
-			j++
+			i += one(x <= y)
+			j += one(y <= x)
 		}
 	}
 }
 
+// fromPlace tells whether a reference counts from where it is.
+func (r *placed) fromPlace() bool {
+	return r.kind != refLength && r.kind != refPointer && r.kind != refOffset && r.kind != refPC
+}
+
 func (p *poll) pair(r, q *placed) {
-	switch {
-	case r.kind != q.kind || r.base != q.base || r.adjust != q.adjust:
-		return
-	case r.kind == refLine:
+	if r.kind == refLine {
 		p.lines = append(p.lines, lineVote(r.target, q.target))
 		return
 	}
@@ -168,7 +175,7 @@ func (p *poll) pair(r, q *placed) {
 		back = 1
 	}
 	p.moved = append(p.moved, vote{r.target - back, int64(q.target - r.target)})
-	if r.kind != refLength && r.kind != refPointer && r.kind != refOffset && r.kind != refPC {
+	if r.fromPlace() {
 		x, _ := p.a.lay.address(uint64(r.off))
 		y, _ := p.b.lay.address(uint64(q.off))
 		p.moved = append(p.moved, vote{x, int64(y - x)})
