@@ -1,7 +1,5 @@
 package delta
 
-import "sort"
-
 // An addressMap says where things moved: from the address of each step on, by its shift.
 type addressMap []step
 
@@ -18,7 +16,15 @@ const (
 )
 
 func (m addressMap) index(addr uint64) int {
-	return sort.Search(len(m), func(i int) bool { return m[i].addr > addr }) - 1
+	at := -1
+	for n := len(m); n > 0; {
+		half := (n + 1) / 2
+		if m[at+half].addr <= addr {
+			at += half
+		}
+		n -= half
+	}
+	return at
 }
 
 // at returns where addr moved to.

@@ -178,10 +178,7 @@ func decode(w io.Writer, old, body []byte, size uint64) (*output, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := newResidual(c, p.source(old), newGuesser(p), budget(p.size))
-	if p.repeats {
-		r.repeats = newRepeater(c)
-	}
+	r := newResidual(c, p, old)
 	out := newOutput(w, p.generated, size)
 	pack := &packer{sections: p.packed, write: out.Write}
 	if err := r.decode(p.size, pack.Write); err != nil {

@@ -19,15 +19,25 @@ func newChangeModel() changeModel { return changeModel{mixer: newMixer(changeBit
 
 // copy codes dst, which resembles data.
 func (r *residual) copy(dst, data, class, fresh []byte) {
-	m := &r.change
+	m, size := &r.change, chunk
+	if r.dense != nil {
+		size = denseChunk
+	}
 	for len(dst) > 0 && !r.c.bad && r.budget >= 0 {
-		n := min(chunk, len(dst))
+		n := min(size, len(dst))
 		d, p, k := dst[:n], data[:n], class[:n]
 		changed := 0
 		if fresh != nil && string(fresh[:n]) != string(p) {
 			changed = 1
 		}
-		if r.chunkFlag(changed, k) == 0 {
+		r.part(partChunks)
+		if r.dense != nil {
+			if r.dense.chunk(r.c, changed) == 0 {
+				copy(d, p)
+			} else {
+				r.denselyChanged(d, p, k, fresh)
+			}
+		} else if r.chunkFlag(changed, k) == 0 {
 			copy(d, p)
 			m.since, m.changes = min(m.since+n, 255), 0
 			for _, v := range d[max(0, n-4):] {
@@ -45,7 +55,6 @@ func (r *residual) copy(dst, data, class, fresh []byte) {
 
 // chunkFlag codes whether anything changes in a chunk.
 func (r *residual) chunkFlag(changed int, class []byte) int {
-	r.part(partChunks)
 	m := &r.change
 	k := uint32(class[len(class)/2])
 	contexts := [...]uint32{
@@ -97,7 +106,7 @@ func (r *residual) changeFlag(changed int, old, class, next uint32) int {
 		hash2(15, old<<16|r.last&0xffff),
 		hash2(16, class<<16|old<<8|r.last&0xff),
 	}
-	changed = r.c.mixed(m.mixer, changed, contexts[:r.contexts()], 4+int(m.changes&3)<<1+min(int(class), 1))
+	changed = r.c.mixed(m.mixer, changed, contexts[:], 4+int(m.changes&3)<<1+min(int(class), 1))
 	m.changes = m.changes<<1 | uint32(changed)
 	return changed
 }
@@ -116,16 +125,7 @@ func (r *residual) changedByte(v, old, class byte, next uint32) byte {
 		hash2(25, k<<16|o<<8|next),
 		hash2(26, k<<16|uint32(byte(diff))<<8|m.changes&7),
 	}
-	v = r.c.mixedByte(m.mixer, v, contexts[:r.contexts()], 16+int(class)/8)
+	v = r.c.mixedByte(m.mixer, v, contexts[:], 16+int(class)/8)
 	m.diffs[class] = int(v) - int(old)
 	return v
-}
-
-// contexts is how many of a bit's contexts are asked. Where much changes, decoding is to take no longer than
-// unpacking the whole file would, so that there are fewer.
-func (r *residual) contexts() int {
-	if r.repeats != nil {
-		return 4
-	}
-	return 6
 }

@@ -31,12 +31,12 @@
 //	lines        the same for source lines, keyed by file and line
 //	generated    parts of the new file that are computed: runtime.findfunctab, page hashes of a Mach-O signature
 //	packed       sections of the new file that are to be compressed, if the old file is transformed
-//	repeats?     whether insertions are coded as literals and matches (lz.go) instead of being modelled
+//	repeats?     whether much is inserted: as literals and matches then (lz.go), and changes by fewer contexts (dense.go)
 //	residual     rounds of copying and inserting, until the new file is complete
 //
 // Whole numbers are coded as their length in bits and the bits below the leading one, with adaptive
 // probabilities (model.go). The bytes that change and those that are inserted are foretold by several contexts,
-// mixed (mixer.go, change.go, insert.go). Encoder and decoder run the same procedures, which
+// mixed (mixer.go, change.go, insert.go), or, where there are many, by two at most, so that they are decoded fast. Encoder and decoder run the same procedures, which
 // take bits in one direction and give them in the other: they cannot disagree.
 //
 // The body ends where the patch ends, neither earlier nor later.

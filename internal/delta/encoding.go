@@ -47,10 +47,9 @@ func (e *encoding) body(rounds []op, newSize uint64, stats *Stats) ([]byte, erro
 	if _, err := codePlan(c, e.old, e.plan, newSize); err != nil {
 		return nil, err
 	}
-	r := newResidual(c, e.plan.source(e.old), newGuesser(e.plan), budget(e.plan.size))
+	r := newResidual(c, e.plan, e.old)
 	r.sections = e.sections
 	if e.plan.repeats {
-		r.repeats = newRepeater(c)
 		r.repeats.tokens = tokensOf(insertions(rounds, e.fresh))
 	}
 	if err := r.encode(rounds, e.fresh); err != nil {

@@ -30,7 +30,7 @@ func headed(old []byte, newSize uint64, body []byte) []byte {
 func FuzzApply(f *testing.F) {
 	olds := [][]byte{synthetic(archAMD64).old, nil}
 	olds[1], _ = syntheticDebug()
-	for _, name := range []string{"data", "amd64", "arm64", "dwarf"} {
+	for _, name := range []string{"data", "amd64", "arm64", "dwarf", "dense"} {
 		patch := golden(&testing.T{}, "patch-"+name, nil)
 		f.Add(patch[headerSize(patch):], uint32(imageSize/4), name == "dwarf")
 	}

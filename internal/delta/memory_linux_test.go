@@ -237,9 +237,9 @@ func (h *hostile) rounds(c *coder) {
 	} else {
 		rounds = append(rounds, op{inserted: rest})
 	}
-	r := newResidual(c, h.plan.source(h.old), newGuesser(h.plan), 1<<40)
+	r := newResidual(c, h.plan, h.old)
+	r.budget = 1 << 40
 	if h.plan.repeats {
-		r.repeats = newRepeater(c)
 		r.repeats.tokens = make([]token, len(fresh)) // literals
 	}
 	if err := r.encode(rounds, fresh); err != nil {

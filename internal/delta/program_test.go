@@ -183,7 +183,7 @@ func TestCorruptions(t *testing.T) {
 	windows := platforms[2]
 	for name, pair := range map[string][2][]byte{
 		"data":    {text(200, 0), text(210, 20)},
-		"repeats": {random(1, 100), append(text(16_000, 0), random(1, 100)...)},
+		"repeats": {random(1, 4000), append(text(16_000, 0), sprinkled(random(1, 4000))...)},
 		"arm64":   {build(t, arm, 0, stripped...), build(t, arm, 1, stripped...)},
 		"dwarf":   {build(t, platforms[0], 0), build(t, platforms[0], 1)},
 		"windows": {build(t, windows, 0, stripped...), build(t, windows, 1, stripped...)},
@@ -209,6 +209,14 @@ func TestCorruptions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sprinkled changes a byte in 50.
+func sprinkled(b []byte) []byte {
+	for i := 0; i < len(b); i += 50 {
+		b[i]++
+	}
+	return b
 }
 
 // A counter counts what is written, and compares it.

@@ -13,9 +13,10 @@ type residual struct {
 	last     uint32 // the last four bytes
 	change   changeModel
 	insert   insertModel
-	repeats  *repeater // what is inserted, where that is too much to be modelled
-	budget   int64     // of modelled bytes: a decoder's time is bounded
-	sections []part    // encoder, for the tally: of the new file
+	dense    *denseModel // where much is inserted, instead of change
+	repeats  *repeater   // what is inserted, where that is too much to be modelled
+	budget   int64       // of modelled bytes: a decoder's time is bounded
+	sections []part      // encoder, for the tally: of the new file
 }
 
 // An op is one round.
@@ -28,9 +29,15 @@ type op struct {
 // much more than any good delta has.
 func budget(size uint64) int64 { return 1<<22 + int64(size)/2 }
 
-func newResidual(c *coder, src *source, guess *guesser, budget int64) *residual {
-	return &residual{c: c, budget: budget, src: src, guess: guess, copies: newIntModel(1), inserts: newIntModel(8),
-		seeks: newIntModel(8), change: newChangeModel()}
+func newResidual(c *coder, p *plan, old []byte) *residual {
+	r := &residual{c: c, budget: budget(p.size), src: p.source(old), guess: newGuesser(p), copies: newIntModel(1), inserts: newIntModel(8),
+		seeks: newIntModel(8)}
+	if p.repeats {
+		r.repeats, r.dense = newRepeater(c), newDenseModel()
+	} else {
+		r.change = newChangeModel()
+	}
+	return r
 }
 
 // decode writes size bytes.

@@ -209,7 +209,7 @@ func TestPredictionByParts(t *testing.T) {
 
 // Patches of this version, as they were published.
 func TestPatchesStayReadable(t *testing.T) {
-	for _, name := range []string{"data", "amd64", "arm64", "dwarf"} {
+	for _, name := range []string{"data", "amd64", "arm64", "dwarf", "dense"} {
 		old, fresh, p := example(t, name)
 		e := &encoding{old: old, fresh: fresh, plan: p}
 		predicted := old
@@ -232,7 +232,7 @@ func TestPatchesStayReadable(t *testing.T) {
 
 // example returns a pair, and its plan.
 func example(t testing.TB, name string) (old, fresh []byte, p *plan) {
-	arch := map[string]uint64{"amd64": archAMD64, "arm64": archARM64}[name]
+	arch := map[string]uint64{"amd64": archAMD64, "dense": archAMD64, "arm64": archARM64}[name]
 	im := synthetic(arch)
 	old = im.old
 	if name == "dwarf" {
@@ -252,6 +252,12 @@ func example(t testing.TB, name string) (old, fresh []byte, p *plan) {
 	fresh = append(fresh[:0x3000], append([]byte("some new code"), fresh[0x3000:]...)...)
 	for i := 0; i < len(fresh); i += 1999 {
 		fresh[i] ^= 0x10
+	}
+	if name == "dense" {
+		for i := 0; i < len(fresh); i += 97 {
+			fresh[i] += 3
+		}
+		fresh = append(fresh, bytes.Repeat([]byte("inserted, and inserted again. "), 3000)...)
 	}
 	if name == "dwarf" {
 		stream, _ := marked(fresh[imageSize : imageSize+0x4000])

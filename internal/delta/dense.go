@@ -1,0 +1,114 @@
+package delta
+
+// A denseModel foretells which bytes change, and to what, where much is inserted and changed. To mix contexts for each bit, as
+// for a changeModel, takes longer there than unpacking the whole file: here a bit has one chance, or the mean of two.
+type denseModel struct {
+	rows    []oddsRow
+	dirty   uint32    // which of the last chunks had changes
+	changes uint32    // which of the last bytes were changed
+	diffs   [256]byte // last difference in each class
+}
+
+// odds are the chance of a 1 in 1/65536. They always learn as fast, and stay between 7 and 65528.
+type odds uint16
+
+// An oddsRow holds those of half a byte, a tree, or of 16 flags.
+type oddsRow [16]odds
+
+const (
+	denseChunk = 32 // bytes that share a flag
+	denseBits  = 15 // of the number of rows for values by either context
+	flagRows   = 1 << 12
+	flagRate   = 4 // the way that flags go each time: 1/16
+	valueRate  = 3
+)
+
+func newDenseModel() *denseModel {
+	m := &denseModel{rows: make([]oddsRow, flagRows+2<<denseBits)}
+	for i := range m.rows {
+		for j := range m.rows[i] {
+			m.rows[i][j] = 1 << 15
+		}
+	}
+	return m
+}
+
+func (o *odds) learn(bit int, rate uint) {
+	if bit != 0 {
+		*o += (65535 - *o) >> rate
+	} else {
+		*o -= *o >> rate
+	}
+}
+
+// spread makes a hash of a context.
+//
+//go:noinline
+func spread(context uint32) uint32 {
+	context *= 0x85ebca6b
+	return (context ^ context>>15) * 0x2c1b3c6d
+}
+
+// flag codes whether something changes.
+func (m *denseModel) flag(c *coder, changed int, context uint32) int {
+	at := spread(context) >> 16
+	o := &m.rows[at>>4][at&15]
+	changed = c.bit(changed, uint32(*o))
+	o.learn(changed, flagRate)
+	return changed
+}
+
+// chunk codes whether anything in a chunk changes.
+func (m *denseModel) chunk(c *coder, changed int) int {
+	changed = m.flag(c, changed, 1<<31|m.dirty&0xff)
+	m.dirty = m.dirty<<1 | uint32(changed)
+	return changed
+}
+
+// denselyChanged codes a chunk with changes.
+func (r *residual) denselyChanged(dst, data, class, fresh []byte) {
+	m := r.dense
+	r.budget -= int64(len(data)) / 4
+	for i, v := range data {
+		changed, k := 0, uint32(class[i])
+		if fresh != nil && fresh[i] != v {
+			changed = 1
+		}
+		r.part(partFlags)
+		changed = m.flag(r.c, changed, (k<<4|m.changes&15)<<8|uint32(v))
+		m.changes = m.changes<<1 | uint32(changed)
+		if changed == 1 {
+			r.part(partChanged)
+			r.budget -= 2
+			old := v
+			if fresh != nil {
+				v = fresh[i]
+			}
+			v = m.value(r.c, v, k<<8|uint32(old+m.diffs[k]), k<<8|uint32(old))
+			m.diffs[k] = v - old
+		}
+		dst[i] = v
+	}
+}
+
+// value codes a byte, half by half, by two contexts: what it became last time, added to what it was, and what it was.
+func (m *denseModel) value(c *coder, v byte, likely, old uint32) byte {
+	node, a, b := uint32(1), m.row(likely, 0), m.row(old, 1)
+	for i := 7; i >= 0; i-- {
+		if i == 3 {
+			a, b = m.row(likely|node<<16, 0), m.row(old|node<<16, 1)
+			node = 1
+		}
+		x, y := &a[node&15], &b[node&15]
+		bit := c.bit(int(v>>i&1), (uint32(*x)+uint32(*y))>>1)
+		x.learn(bit, valueRate)
+		y.learn(bit, valueRate)
+		node = node<<1 | uint32(bit)
+		v = v&^(1<<i) | byte(bit)<<i
+	}
+	return v
+}
+
+func (m *denseModel) row(context uint32, which uint32) *oddsRow {
+	return &m.rows[flagRows+spread(context)>>(32-denseBits)<<1+which]
+}
