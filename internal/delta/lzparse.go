@@ -34,7 +34,7 @@ const (
 	parseStretch = 1 << 13
 	longest      = 512 // of a match
 	nice         = 128 // a match as long is taken at once
-	parseChain   = 16
+	parseChain   = 8
 	parseBits    = 20
 )
 
