@@ -7,11 +7,10 @@ import (
 	"io"
 
 	"github.com/choria-io/go-updater/internal/bzip2"
+	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/internal/swap"
 	"github.com/choria-io/go-updater/internal/zstd"
-
-	"github.com/choria-io/go-updater/internal/cause"
 )
 
 const (

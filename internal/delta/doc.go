@@ -36,8 +36,8 @@
 //
 // Whole numbers are coded as their length in bits and the bits below the leading one, with adaptive
 // probabilities (model.go). The bytes that change and those that are inserted are foretold by several contexts,
-// mixed (mixer.go, change.go, insert.go), or, where there are many, by two at most, so that they are decoded fast. Encoder and decoder run the same procedures, which
-// take bits in one direction and give them in the other: they cannot disagree.
+// mixed (mixer.go, change.go, insert.go), or, where there are many, by two at most, so that they are decoded
+// fast. Encoder and decoder run the same procedures, which take bits in one direction and give them in the other: they cannot disagree.
 //
 // The body ends where the patch ends, neither earlier nor later.
 //

@@ -2,7 +2,8 @@
 
 // Command bench measures one update of real programs: wall time, CPU time and
 // peak memory of a process that updates, by a delta, with zstd and with bzip2, beside the floor of a process that
-// copies, syncs and hashes the new binary, and of one that does so with what the standard library makes of the .bz2. Call it with command update, the old and the new binary.
+// copies, syncs and hashes the new binary, and of one that does so with what the standard library makes of the
+// .bz2. Call it with command update, the old and the new binary.
 package main
 
 import (

@@ -7,14 +7,18 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
 
 	"github.com/choria-io/go-updater/store"
 	"github.com/choria-io/go-updater/store/storetest"
@@ -213,4 +217,54 @@ func TestNATSCredentials(t *testing.T) {
 	if err := openStore(t, location).Put(canceled, "g", strings.NewReader("x")); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
 	}
+}
+
+// A file of credentials that a server takes until they expire, and not after.
+func TestNATSExpiry(t *testing.T) {
+	operator, account, user := newKey(t, nkeys.CreateOperator), newKey(t, nkeys.CreateAccount), newKey(t, nkeys.CreateUser)
+	claims := jwt.NewAccountClaims(public(t, account))
+	claims.Limits.JetStreamLimits = jwt.JetStreamLimits{MemoryStorage: -1, DiskStorage: -1}
+	signed, err := claims.Encode(operator)
+	must(t, err)
+	system := jwt.NewAccountClaims(public(t, newKey(t, nkeys.CreateAccount)))
+	signedSystem, err := system.Encode(operator)
+	must(t, err)
+	resolver := &server.MemAccResolver{}
+	must(t, resolver.Store(claims.Subject, signed))
+	must(t, resolver.Store(system.Subject, signedSystem))
+	url := natsServer(t, server.Options{TrustedKeys: []string{public(t, operator)}, AccountResolver: resolver, SystemAccount: system.Subject})
+	credentials := func(expires time.Time) {
+		claims := jwt.NewUserClaims(public(t, user))
+		claims.Expires = expires.Unix()
+		token, err := claims.Encode(account)
+		must(t, err)
+		seed, err := user.Seed()
+		must(t, err)
+		file, err := jwt.FormatUserConfig(token, seed)
+		must(t, err)
+		path := filepath.Join(t.TempDir(), "creds")
+		must(t, os.WriteFile(path, file, 0o600))
+		t.Setenv("NATS_CREDS", path)
+	}
+	credentials(time.Now().Add(time.Hour))
+	bucket(t, url, nats.UserCredentials(os.Getenv("NATS_CREDS")))
+	must(t, openStore(t, url+"/bucket").Put(ctx, "f", strings.NewReader("x")))
+	credentials(time.Now().Add(-time.Hour))
+	if _, err := openAny(url + "/bucket"); err == nil || !strings.Contains(err.Error(), "NATS_CREDS") || !strings.Contains(err.Error(), "expired") {
+		t.Errorf("expired credentials: %v", err)
+	}
+}
+
+func newKey(t *testing.T, create func() (nkeys.KeyPair, error)) nkeys.KeyPair {
+	t.Helper()
+	pair, err := create()
+	must(t, err)
+	return pair
+}
+
+func public(t *testing.T, pair nkeys.KeyPair) string {
+	t.Helper()
+	key, err := pair.PublicKey()
+	must(t, err)
+	return key
 }
