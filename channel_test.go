@@ -447,7 +447,7 @@ func TestFaultFromBackup(t *testing.T) {
 			t.Fatal(err)
 		}
 		hit := false
-		faulty := disktest.Wrap(disk.OS, disktest.Hooks{Aside: readsTarget(target), Before: func(op disktest.Op) error {
+		faulty := disktest.Wrap(disk.OS, disktest.Hooks{Before: func(op disktest.Op) error {
 			if op.N == at {
 				hit = true
 				return syscall.EIO

@@ -41,7 +41,7 @@ func decode(ctx context.Context, out sink, sp *spool, encoding string, limit int
 			return cause.Errorf("the binary is %w: it has more than %d bytes", ErrRejected, limit)
 		}
 		if len(piece) > 0 {
-			if _, werr := out.Take(piece); werr != nil {
+			if _, werr := out.Write(piece); werr != nil {
 				return onDisk(werr)
 			}
 		}
@@ -56,8 +56,7 @@ func decode(ctx context.Context, out sink, sp *spool, encoding string, limit int
 	}
 }
 
-// A decoder makes pieces of a binary. One stays as it is until the call after the next one, so that it can
-// be worked on while that is decoded.
+// A decoder makes pieces of a binary. One stays as it is until the next call.
 type decoder interface {
 	Next() ([]byte, error)
 }
@@ -65,29 +64,26 @@ type decoder interface {
 func decoderFor(archive io.Reader, encoding string) (decoder, error) {
 	switch encoding {
 	case Bzip2:
-		return newTurns(bzip2.NewReader(archive)), nil
+		return newPieces(bzip2.NewReader(archive)), nil
 	case None:
-		return newTurns(archive), nil
+		return newPieces(archive), nil
 	case Zstd:
 		return zstd.NewReader(archive, MaxWindow), nil
 	}
 	return nil, cause.Errorf("unknown encoding %q", encoding)
 }
 
-// turns reads into two buffers in turn.
-type turns struct {
-	r          io.Reader
-	buf, other []byte
+// pieces are what a reader reads.
+type pieces struct {
+	r   io.Reader
+	buf []byte
 }
 
-func newTurns(r io.Reader) *turns {
-	return &turns{r, make([]byte, copyBuffer), make([]byte, copyBuffer)}
-}
+func newPieces(r io.Reader) *pieces { return &pieces{r, make([]byte, copyBuffer)} }
 
-func (t *turns) Next() ([]byte, error) {
-	t.buf, t.other = t.other, t.buf
-	n, err := t.r.Read(t.buf)
-	return t.buf[:n], err
+func (p *pieces) Next() ([]byte, error) {
+	n, err := p.r.Read(p.buf)
+	return p.buf[:n], err
 }
 
 // fileSink is a sink that is not staged beside a target.
@@ -105,8 +101,7 @@ func (s *fileSink) Reset() error {
 	return err
 }
 
-// Take does not need p any longer than it runs.
-func (s *fileSink) Take(p []byte) (int, error) {
+func (s *fileSink) Write(p []byte) (int, error) {
 	n, err := s.file.Write(p)
 	s.hash.Write(p[:n])
 	return n, err

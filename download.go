@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"strings"
 
@@ -166,8 +167,7 @@ func (c *Config) locate(folder, file string) *url.URL {
 
 // sink is where decoded bytes go.
 type sink interface {
-	// Take is Write, but p may be used until the next call returns.
-	Take(p []byte) (int, error)
+	io.Writer
 
 	Reset() error
 }

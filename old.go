@@ -1,10 +1,9 @@
 package updater
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"io"
+	"io/fs"
 
 	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
@@ -12,64 +11,75 @@ import (
 	"github.com/choria-io/go-updater/internal/swap"
 )
 
-// oldBinary hashes the target while the new binary is fetched. It only reads, and all else that
-// it does on the disk, opening and closing, its caller's goroutine does.
+// oldBinary is what an update has to know of the file that it replaces.
 type oldBinary struct {
-	file   disk.File
-	cancel context.CancelFunc
-	done   chan struct{}
-
-	// Set when done is closed.
-	head []byte // the first exe.HeaderSize bytes
-	sum  string
-	err  error
+	head   []byte      // the first exe.HeaderSize bytes
+	binary swap.Binary // without a version
 }
 
-func readOld(ctx context.Context, fsys disk.FS, target string) (*oldBinary, error) {
-	f, err := fsys.Open(target)
+// readOld reads the target. A SHA-256 that the plan has already, to find a delta, serves here; a probation needs one. Without either
+// a CRC-32 does, by which a rollback knows the backup.
+func (p *Plan) readOld(ctx context.Context) (old oldBinary, err error) {
+	f, err := p.c.fs.Open(p.Target)
 	if err != nil {
-		return nil, cause.Errorf("reading the target: %w", err)
+		return old, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	o := &oldBinary{file: f, cancel: cancel, done: make(chan struct{})}
-	go func() {
-		defer close(o.done)
-		o.read(ctx)
-	}()
-	return o, nil
-}
-
-func (o *oldBinary) read(ctx context.Context) {
-	hash, buf := sha256.New(), make([]byte, copyBuffer)
-	for {
-		if o.err = ctx.Err(); o.err != nil {
-			return
-		}
-		n, err := o.file.Read(buf)
-		hash.Write(buf[:n])
-		if missing := exe.HeaderSize - len(o.head); missing > 0 {
-			o.head = append(o.head, bytes.Clone(buf[:min(n, missing)])...)
-		}
-		if err == io.EOF {
-			o.sum = swap.Hex(hash)
-			return
-		}
-		if err != nil {
-			o.err = cause.Errorf("reading the target: %w", err)
-			return
-		}
+	defer f.Close()
+	if old.head, err = readHead(f, exe.HeaderSize); err != nil {
+		return old, err
 	}
+	if old.binary.SHA256 = p.known(); old.binary.SHA256 != "" {
+		return old, nil
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return old, err
+	}
+	all := readerFunc(func(b []byte) (int, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		return f.Read(b)
+	})
+	if p.c.trials != nil {
+		old.binary.SHA256, err = swap.HashOf(all)
+	} else {
+		old.binary.CRC32, err = swap.ChecksumOf(all)
+	}
+	return old, err
 }
 
-// wait waits until all is read.
-func (o *oldBinary) wait() error {
-	<-o.done
-	return o.err
+// hashed is a file that was hashed, and how it was before.
+type hashed struct {
+	_ uncomparable
+
+	info fs.FileInfo
+	sum  string // SHA-256 in lower case hex; empty: none was hashed
 }
 
-// close ends the reading.
-func (o *oldBinary) close() {
-	o.cancel()
-	<-o.done
-	o.file.Close()
+// known is the SHA-256 of the target if it was hashed and is still that file, and was not written to since; else it is empty.
+func (p *Plan) known() string {
+	info, err := p.c.fs.Lstat(p.Target)
+	if h := &p.hashed; err == nil && h.sum != "" && disk.SameFile(info, h.info) && disk.StampOf(info) == disk.StampOf(h.info) {
+		return h.sum
+	}
+	return ""
+}
+
+// hashTarget is the SHA-256 of the target. It is read once for all who ask, as long as it stays as it is.
+func (p *Plan) hashTarget() (sum string, err error) {
+	if sum = p.known(); sum != "" {
+		return sum, nil
+	}
+	before, err := p.c.fs.Lstat(p.Target)
+	if err != nil {
+		return "", err
+	}
+	sum, err = swap.HashFile(p.c.fs, p.Target)
+	p.hashed.info, p.hashed.sum = before, sum
+	return sum, err
+}
+
+// unreadable says of an error that it was the target's.
+func unreadable(err error) error {
+	return cause.Errorf("reading the target: %w", onDisk(err))
 }

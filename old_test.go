@@ -1,49 +1,132 @@
 package updater
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/choria-io/go-updater/internal/disk"
 	"github.com/choria-io/go-updater/internal/disk/disktest"
+	"github.com/choria-io/go-updater/internal/swap"
 )
 
-// An update that ends early leaves nobody reading.
-func TestOldBinaryIsLeftAlone(t *testing.T) {
-	target := filepath.Join(t.TempDir(), "tool")
-	if err := os.WriteFile(target, make([]byte, 50*copyBuffer), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var reads, reading atomic.Int64
-	fsys := disktest.Wrap(disk.OS, disktest.Hooks{Before: func(op disktest.Op) error {
-		if op.Kind == "read" {
-			reads.Add(1)
-			reading.Add(1)
-			time.Sleep(20 * time.Millisecond)
-			reading.Add(-1)
-		}
+// countReads counts the reads of the target, and calls before before each.
+func countReads(target string, n *int, before func()) Option {
+	return func(c *Config) error {
+		c.fs = disktest.Wrap(disk.OS, disktest.Hooks{Before: func(op disktest.Op) error {
+			if op.Kind == "read" && op.Path == target {
+				*n++
+				before()
+			}
+			return nil
+		}})
 		return nil
-	}})
-	old, err := readOld(context.Background(), fsys, target)
-	if err != nil {
-		t.Fatal(err)
 	}
-	for began := time.Now(); reads.Load() == 0 && time.Since(began) < time.Minute; { // on a busy machine it takes a while
-		time.Sleep(time.Millisecond)
+}
+
+// An update that is cancelled stops reading the old binary.
+func TestOldBinaryIsLeftAlone(t *testing.T) {
+	_, new := buildPrograms(t)
+	r := newRepo(t)
+	r.publish(t, new, nil)
+	target := install(t, make([]byte, 50*copyBuffer))
+	ctx, cancel := context.WithCancel(t.Context())
+	reads := 0
+	count := countReads(target, &reads, func() {
+		if reads == 10 {
+			cancel()
+		}
+	})
+	if _, err := ApplyContext(ctx, r.options(target, count)...); !errors.Is(err, context.Canceled) || reads != 10 {
+		t.Errorf("%d reads, %v", reads, err)
 	}
-	old.close()
-	if still, n := reading.Load(), reads.Load(); still != 0 || n == 0 || n > 40 {
-		t.Errorf("%d reads of 51 when it was closed, %d of them not yet over", n, still)
+}
+
+// What an update has to know of the old binary is read once: by a CRC-32 unless somebody needs more.
+func TestOldBinaryIsReadOnce(t *testing.T) {
+	v1, v2, _ := versions(t)
+	once := len(v1)/(128<<10) + 4 // its pieces, the end, its header
+	for name, c := range map[string]struct {
+		old    []byte
+		deltas []string
+		opts   []Option
+		spoil  func(target string)
+		sha    bool
+		most   int
+	}{
+		"plain":              {append(v1, 0), nil, nil, nil, false, once},
+		"on probation":       {append(v1, 0), nil, []Option{Probation(1, time.Minute)}, nil, true, once},
+		"of the same size":   {v1, nil, nil, nil, true, once},
+		"with a delta":       {v1, []string{"1.2.2"}, nil, nil, true, once},
+		"changed after that": {v1, []string{"1.2.2"}, nil, func(target string) { os.Chtimes(target, time.Now(), time.Unix(1, 0)) }, false, 2 * once},
+	} {
+		r := newDeltaRepo(t)
+		r.add(t, "1.2.2", v1)
+		r.add(t, "1.2.3", v2, c.deltas...)
+		target, reads := install(t, c.old), 0
+		spoil := OnEvent(func(e Event) {
+			if e.Step == StepPlan && c.spoil != nil {
+				c.spoil(target)
+			}
+		})
+		opts := append(c.opts, countReads(target, &reads, func() {}), spoil, CurrentVersion("1.2.2"))
+		if _, err := ApplyContext(t.Context(), r.options(target, opts...)...); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		state, err := swap.ReadState(disk.OS, swap.StateDir(target))
+		want := swap.Binary{Version: "1.2.2", CRC32: fmt.Sprintf("%08x", crc32.ChecksumIEEE(c.old))}
+		if c.sha {
+			want = swap.Binary{Version: "1.2.2", SHA256: sum(c.old)}
+		}
+		if err != nil || state.Previous != want || reads > c.most {
+			t.Errorf("%s: %+v, %v, %d reads, more than %d", name, state.Previous, err, reads, c.most)
+		}
+	}
+}
+
+// A rollback takes nothing for the backup but what was backed up, however that is remembered.
+func TestRollbackOfAnotherFile(t *testing.T) {
+	old, new := buildPrograms(t)
+	old = append(old, 0) // of another size, so that nothing else makes its SHA-256
+	r := newRepo(t)
+	r.publish(t, new, nil)
+	for name, opts := range map[string][]Option{"by its CRC-32": nil, "by its SHA-256": {Probation(0, 0)}} {
+		for _, flip := range []int{0, len(old) / 2, len(old) - 1} {
+			target := install(t, old)
+			if _, err := ApplyContext(t.Context(), r.options(target, opts...)...); err != nil {
+				t.Fatal(err)
+			}
+			damaged := bytes.Clone(old)
+			damaged[flip] ^= 1
+			for _, backup := range [][]byte{damaged, old[:len(old)-1], new} {
+				if err := os.WriteFile(target+".backup", backup, 0o751); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := Rollback(t.Context(), TargetFile(target)); !errors.Is(err, ErrHash) || !bytes.Equal(read(t, target), new) {
+					t.Fatalf("%s: a backup of %d bytes: %v", name, len(backup), err)
+				}
+			}
+			if err := os.WriteFile(target+".backup", old, 0o751); err != nil {
+				t.Fatal(err)
+			}
+			status, err := Rollback(t.Context(), TargetFile(target))
+			if err != nil || status.SHA256 != sum(old) {
+				t.Fatalf("%s: %+v, %v", name, status, err)
+			}
+		}
 	}
 }
 
 // What was replaced is remembered, so that the backup's version is known.
 func TestBackupIsKnown(t *testing.T) {
 	old, new := buildPrograms(t)
+	old = append(old, 0) // of another size, so that nothing else makes its SHA-256
 	r := newRepo(t)
 	r.publish(t, new, nil)
 	target := install(t, old)

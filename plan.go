@@ -41,9 +41,9 @@ type Plan struct {
 
 	Spec *Spec // nil when UpToDate is known from the versions alone
 
-	c       *Config
-	hops    []hop  // the way by deltas, if one was chosen
-	current string // SHA-256 of the target, once fetched
+	c      *Config
+	hops   []hop  // the way by deltas, if one was chosen
+	hashed hashed // the target, if it had to be
 }
 
 // Check finds out what an update would do: whether there is anything to do,
@@ -135,13 +135,13 @@ func (p *Plan) installed() (bool, error) {
 	}
 	sum := ""
 	if err == nil {
-		sum, err = swap.HashFile(p.c.fs, p.Target)
+		sum, err = p.hashTarget()
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, cause.Errorf("%w: %s", ErrTargetMissing, p.Target)
 	}
 	if err != nil {
-		return false, cause.Errorf("reading the target: %w", err)
+		return false, unreadable(err)
 	}
 	return sum == p.Spec.Sha256Hash, nil
 }

@@ -144,7 +144,7 @@ func (s *Staged) beginTrial(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.remember(store, r.Reconcile(p.current, c.clock().Wall))
+	c.remember(store, r.Reconcile(s.old.binary.SHA256, c.clock().Wall))
 	from := s.previous()
 	if r.Current != nil {
 		from = r.Current.From
@@ -174,7 +174,7 @@ func (s *Staged) beginTrial(ctx context.Context) error {
 
 // previous is what is known of the binary that is about to be replaced.
 func (s *Staged) previous() probation.Binary {
-	b := probation.Binary{Version: s.Plan.From, SHA256: s.Plan.current}
+	b := probation.Binary{Version: s.Plan.From, SHA256: s.old.binary.SHA256}
 	if state := s.swap.State(); b.Version == "" && state.Installed.SHA256 == b.SHA256 {
 		b.Version = state.Installed.Version
 	}

@@ -139,21 +139,19 @@ func (c *Config) status(target string) (*Status, error) {
 		return nil, err
 	}
 	s := &Status{Target: target, Size: info.Size()}
-	if s.SHA256, err = swap.HashFile(c.fs, target); err != nil {
+	file, err := swap.Identify(c.fs, target)
+	if err != nil {
 		return nil, err
 	}
 	state, err := swap.ReadState(c.fs, c.stateFolder(target))
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		c.warn(cause.Errorf("reading the state of %s: %w", target, err))
 	}
-	known := map[string]string{"": ""}
-	known[state.Previous.SHA256] = state.Previous.Version
-	known[state.Installed.SHA256] = state.Installed.Version
-	s.Version, s.Updated = known[s.SHA256], state.Time
+	s.SHA256, s.Version, s.Updated = file.SHA256, state.VersionOf(file), state.Time
 
 	backup := swap.Backup(target)
-	if sum, err := swap.HashFile(c.fs, backup); err == nil {
-		s.Backup, s.BackupSHA256, s.BackupVersion = backup, sum, known[sum]
+	if file, err := swap.Identify(c.fs, backup); err == nil {
+		s.Backup, s.BackupSHA256, s.BackupVersion = backup, file.SHA256, state.VersionOf(file)
 	}
 	c.addProbation(s)
 	return s, nil

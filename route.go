@@ -9,7 +9,6 @@ import (
 
 	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/disk"
-	"github.com/choria-io/go-updater/internal/swap"
 )
 
 const (
@@ -42,12 +41,12 @@ func (p *Plan) route(ctx context.Context, limit int64) ([]hop, error) {
 	if len(p.Spec.Deltas) == 0 || p.c.deltaFailed(p.Target, p.Spec.Sha256Hash) {
 		return nil, nil
 	}
-	from, err := swap.HashFile(p.c.fs, p.Target)
+	from, err := p.hashTarget()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, cause.Errorf("%w: %s", ErrTargetMissing, p.Target)
 	}
 	if err != nil {
-		return nil, cause.Errorf("reading the target: %w", onDisk(err))
+		return nil, unreadable(err)
 	}
 	f := &routeFinder{c: p.c, from: from, specs: map[string]*Spec{}}
 	return f.find(ctx, p.To, p.Spec, limit, maxHops), ctx.Err()

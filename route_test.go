@@ -31,7 +31,7 @@ func (r *deltaRepo) add(t testing.TB, version string, binary []byte, from ...str
 	r.binaries[version] = binary
 	archive := zstdOf(t, binary)
 	folder := version + "/" + testPlatform + "/"
-	var deltas []any
+	deltas := []any{}
 	for _, base := range from {
 		patch, _, err := delta.Diff(r.binaries[base], binary, delta.Options{})
 		if err != nil {

@@ -20,8 +20,8 @@ type Staged struct {
 
 	swap *swap.Swap
 	file *swap.Staged
-	old  *oldBinary // while fetching
-	done bool       // fetched and sealed
+	old  oldBinary // once fetching
+	done bool      // fetched and sealed
 }
 
 // Result is what an update did.
@@ -134,10 +134,9 @@ func (s *Staged) fetch(ctx context.Context) error {
 		}
 	}
 	var err error
-	if s.old, err = readOld(ctx, p.c.fs, p.Target); err != nil {
-		return onDisk(err)
+	if s.old, err = p.readOld(ctx); err != nil {
+		return unreadable(err)
 	}
-	defer s.old.close()
 	if p.c.native() {
 		err = s.fetchNative(ctx)
 	} else {
@@ -146,7 +145,6 @@ func (s *Staged) fetch(ctx context.Context) error {
 	if err != nil {
 		return cause.Errorf("download failed: %w", err)
 	}
-	p.current = s.old.sum
 	if err := s.file.Seal(p.Spec.Sha256Hash); err != nil {
 		return onDisk(err)
 	}
@@ -198,9 +196,6 @@ func (s *Staged) check() error {
 	}
 	head, err := s.file.Head(exe.HeaderSize)
 	if err != nil {
-		return onDisk(err)
-	}
-	if err := s.old.wait(); err != nil {
 		return onDisk(err)
 	}
 	return p.checkHeader(head, s.old.head)
@@ -281,9 +276,11 @@ func (s *Staged) commit(ctx context.Context, waited bool) error {
 			return cause.Errorf("beginning the probation: %w", err)
 		}
 	}
-	err := s.file.Commit(p.To, swap.Binary{Version: p.From, SHA256: p.current}, waited)
+	old := s.old.binary
+	old.Version = p.From
+	err := s.file.Commit(p.To, old, waited)
 	if trials != nil {
-		there := p.current
+		there := old.SHA256
 		if err == nil || errors.Is(err, ErrNotDurable) {
 			there = p.Spec.Sha256Hash
 		}

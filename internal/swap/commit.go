@@ -62,7 +62,7 @@ func (s *Swap) commit(state State) error {
 
 // keep is what state.json says of the backup: that it is the target that was, unless another one is kept.
 func (s *Swap) keep(previous Binary) Binary {
-	if s.keepBackup && s.state.Previous.SHA256 != "" {
+	if s.keepBackup && s.state.Previous.Known() {
 		return s.state.Previous
 	}
 	return previous

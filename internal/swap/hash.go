@@ -2,57 +2,16 @@ package swap
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"hash"
+	"hash/crc32"
 	"io"
 
 	"github.com/choria-io/go-updater/internal/disk"
 )
 
-// sum hashes on another core what is decoded and written on this one: a piece
-// while the next is on its way. It touches no disk.
-type sum struct {
-	_ uncomparable
-
-	hash hash.Hash
-	done chan struct{} // closed when the last piece is hashed
-}
-
-func newSum() sum {
-	s := sum{hash: sha256.New(), done: make(chan struct{})}
-	close(s.done)
-	return s
-}
-
-// take hashes p, which has to stay as it is until the next call of any method returns.
-func (s *sum) take(p []byte) {
-	<-s.done
-	done := make(chan struct{})
-	s.done = done
-	go func() {
-		s.hash.Write(p)
-		close(done)
-	}()
-}
-
-func (s *sum) reset() {
-	<-s.done
-	s.hash.Reset()
-}
-
-// text is the sum of all that was written, in lower case hex.
-func (s *sum) text() string {
-	<-s.done
-	return Hex(s.hash)
-}
-
-func hashOf(r io.Reader) (string, error) {
-	h := sha256.New()
-	if _, err := io.CopyBuffer(h, r, make([]byte, 128<<10)); err != nil {
-		return "", err
-	}
-	return Hex(h), nil
-}
+const readBuffer = 256 << 10
 
 // HashFile is the SHA-256 of a file, in lower case hex.
 func HashFile(fsys disk.FS, name string) (string, error) {
@@ -61,7 +20,51 @@ func HashFile(fsys disk.FS, name string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	return hashOf(f)
+	return HashOf(f)
+}
+
+// HashOf is the SHA-256 of what is left to read, in lower case hex.
+func HashOf(r io.Reader) (string, error) {
+	h := sha256.New()
+	if _, err := io.CopyBuffer(h, r, make([]byte, readBuffer)); err != nil {
+		return "", err
+	}
+	return Hex(h), nil
+}
+
+// ChecksumOf is the CRC-32 of what is left to read, in lower case hex.
+func ChecksumOf(r io.Reader) (string, error) {
+	var c checksum
+	if _, err := io.CopyBuffer(&c, r, make([]byte, readBuffer)); err != nil {
+		return "", err
+	}
+	return c.text(), nil
+}
+
+// Identify reads a file, and tells all by which it may be remembered.
+func Identify(fsys disk.FS, name string) (file Binary, err error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return file, err
+	}
+	defer f.Close()
+	var c checksum
+	if file.SHA256, err = HashOf(io.TeeReader(f, &c)); err == nil {
+		file.CRC32 = c.text()
+	}
+	return file, err
+}
+
+// checksum is that of what was written to it. crc32.NewIEEE would cost each program 4 KB, with methods that an interface keeps.
+type checksum uint32
+
+func (c *checksum) Write(p []byte) (int, error) {
+	*c = checksum(crc32.Update(uint32(*c), crc32.IEEETable, p))
+	return len(p), nil
+}
+
+func (c *checksum) text() string {
+	return hex.EncodeToString(binary.BigEndian.AppendUint32(nil, uint32(*c)))
 }
 
 // Hex is a hash's sum in lower case.

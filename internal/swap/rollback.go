@@ -37,14 +37,15 @@ func (s *Swap) Rollback() error {
 }
 
 func (s *Swap) rollback() error {
-	sum, err := HashFile(s.fs, s.tempName())
+	file, err := Identify(s.fs, s.tempName())
 	if err != nil {
 		return err
 	}
-	if want := s.state.Previous.SHA256; want != "" && want != sum {
-		return cause.Errorf("%w: the backup has sha256 %s, not %s", ErrHash, sum, want)
+	want := s.state.Previous
+	if want.Known() && !want.Is(file) {
+		return cause.Errorf("%w: the backup has sha256 %s and crc32 %s, not %s%s", ErrHash, file.SHA256, file.CRC32, want.SHA256, want.CRC32)
 	}
-	back := Binary{Version: s.state.Previous.Version, SHA256: sum}
+	back := Binary{Version: want.Version, SHA256: file.SHA256}
 	state := State{Installed: back, Previous: back, Time: time.Now().UTC().Truncate(time.Second)}
 	// A full disk must not keep a broken binary in place. What state.json said before is
 	// true after the rollback as well, and leads to the backup if a crash cuts it short.

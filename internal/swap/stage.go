@@ -1,7 +1,9 @@
 package swap
 
 import (
+	"crypto/sha256"
 	"errors"
+	"hash"
 	"io"
 	"io/fs"
 
@@ -16,7 +18,7 @@ type Staged struct {
 
 	s     *Swap
 	file  disk.File
-	hash  sum
+	hash  hash.Hash
 	size  int64
 	links bool // the folder's file system has hard links
 
@@ -36,7 +38,7 @@ func (s *Swap) Create() (*Staged, error) {
 	if err != nil {
 		return nil, cause.Errorf("creating a file beside the target: %w", err)
 	}
-	st := &Staged{s: s, file: f, hash: newSum()}
+	st := &Staged{s: s, file: f, hash: sha256.New()}
 	if st.links, err = s.probeLink(); err == nil {
 		err = s.carryOver(f, false)
 	}
@@ -75,18 +77,10 @@ func (st *Staged) Reserve(size int64) error {
 
 // Write appends to the staged file. After an error the file is of no use but to be closed or reset.
 func (st *Staged) Write(p []byte) (int, error) {
-	n, err := st.Take(p)
-	<-st.hash.done
-	return n, err
-}
-
-// Take is Write, but p has to stay as it is until the next call of a method of st returns: it is
-// hashed meanwhile. Callers have two buffers in turn.
-func (st *Staged) Take(p []byte) (int, error) {
 	if st.sealed {
 		return 0, errors.New("writing to the staged file: it is sealed")
 	}
-	st.hash.take(p)
+	st.hash.Write(p)
 	n, err := st.file.Write(p)
 	st.size += int64(n)
 	return n, err
@@ -103,7 +97,7 @@ func (st *Staged) Reset() error {
 	if _, err := st.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	st.hash.reset()
+	st.hash.Reset()
 	st.size = 0
 	return nil
 }
@@ -112,7 +106,7 @@ func (st *Staged) Reset() error {
 func (st *Staged) Size() int64 { return st.size }
 
 // Sum is the SHA-256 of what was written, in lower case hex.
-func (st *Staged) Sum() string { return st.hash.text() }
+func (st *Staged) Sum() string { return Hex(st.hash) }
 
 // Head returns up to n of the first bytes that were written.
 func (st *Staged) Head(n int) ([]byte, error) {
@@ -202,7 +196,7 @@ func (st *Staged) verify(rehash bool) error {
 	if _, err := st.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	sum, err := hashOf(st.file)
+	sum, err := HashOf(st.file)
 	if err != nil {
 		return err
 	}

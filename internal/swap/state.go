@@ -12,10 +12,24 @@ import (
 	"github.com/choria-io/go-updater/internal/disk"
 )
 
-// Binary is what is remembered about an executable.
+// Binary is what is remembered about an executable. What an update replaces has a SHA-256 only where that was known already or
+// is needed for more than to find the backup unchanged: else its CRC-32 tells, which costs a twentieth. Whoever could make
+// another file of the same CRC-32 the backup could change state.json, or the target itself, as well.
 type Binary struct {
-	Version string `json:"version"` // empty where unknown
-	SHA256  string `json:"sha256"`  // lower case hex, empty where unknown
+	Version string `json:"version"`         // empty where unknown
+	SHA256  string `json:"sha256"`          // lower case hex, empty where unknown
+	CRC32   string `json:"crc32,omitempty"` // of IEEE 802.3, lower case hex; for want of a SHA256
+}
+
+// Known tells whether there is anything by which the binary can be told from others.
+func (b Binary) Known() bool { return b.SHA256 != "" || b.CRC32 != "" }
+
+// Is tells whether a file is this binary, as far as is remembered. A binary that is not known is none.
+func (b Binary) Is(file Binary) bool {
+	if b.SHA256 != "" {
+		return b.SHA256 == file.SHA256
+	}
+	return b.CRC32 != "" && b.CRC32 == file.CRC32
 }
 
 // State is what state.json remembers: the last swap. It is written before the
@@ -28,6 +42,17 @@ type State struct {
 	Installed Binary    `json:"installed"`
 	Previous  Binary    `json:"previous"`
 	Time      time.Time `json:"time"`
+}
+
+// VersionOf is the version of a file at the target's or the backup's path, empty where that is unknown.
+func (s *State) VersionOf(file Binary) string {
+	switch {
+	case s.Installed.Is(file):
+		return s.Installed.Version
+	case s.Previous.Is(file):
+		return s.Previous.Version
+	}
+	return ""
 }
 
 const (

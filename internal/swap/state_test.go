@@ -49,3 +49,21 @@ func TestBadState(t *testing.T) {
 		}
 	}
 }
+
+func TestBinaryIs(t *testing.T) {
+	file := Binary{SHA256: "aa", CRC32: "bb"}
+	for _, c := range []struct {
+		known Binary
+		want  bool
+	}{
+		{Binary{SHA256: "aa"}, true},
+		{Binary{SHA256: "ab", CRC32: "bb"}, false},
+		{Binary{CRC32: "bb"}, true},
+		{Binary{CRC32: "aa"}, false},
+		{Binary{Version: "1"}, false},
+	} {
+		if c.known.Is(file) != c.want || c.known.Is(Binary{}) {
+			t.Errorf("%+v", c.known)
+		}
+	}
+}

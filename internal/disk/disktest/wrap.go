@@ -11,7 +11,7 @@ import (
 
 // Op is one operation on a file system.
 type Op struct {
-	N    int    // its place, from 1; of those aside, from -1 downwards
+	N    int    // its place, from 1
 	Kind string // the method, in lower case: "rename", "write", ...
 	Path string
 	To   string // the second path of link and rename
@@ -31,10 +31,6 @@ type Hooks struct {
 
 	// After is called when an operation has succeeded.
 	After func(Op)
-
-	// Aside, if set, tells which operations another goroutine does. They are counted apart,
-	// so that each of the two sequences is the same every time.
-	Aside func(Op) bool
 }
 
 // Wrap returns a file system whose operations go through hooks.
@@ -48,20 +44,14 @@ type wrapped struct {
 
 	mu    sync.Mutex
 	n     int
-	aside int
 	files int
 }
 
 // do counts the operation, asks whether it may happen, and reports it.
 func (w *wrapped) do(op Op, act func() error) error {
 	w.mu.Lock()
-	if w.hooks.Aside != nil && w.hooks.Aside(op) {
-		w.aside--
-		op.N = w.aside
-	} else {
-		w.n++
-		op.N = w.n
-	}
+	w.n++
+	op.N = w.n
 	w.mu.Unlock()
 	if w.hooks.Before != nil {
 		if err := w.hooks.Before(op); err != nil {
