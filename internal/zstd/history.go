@@ -11,13 +11,12 @@ type history struct {
 
 // prepare makes room for a frame of which keep bytes are looked back at, in blocks of at most most bytes.
 //
-// Two pieces of less than two blocks each are in the hands of callers while a block is decoded, which neither
-// touches them nor what is looked back at.
+// A lap ends when less than a block and a margin are left, so that it is at least keep and a margin long: what is looked back at
+// from anywhere in the next lap lies behind what copies may write there.
 func (h *history) prepare(keep, most int) {
-	if size := keep + 5*most + 2*margin; size > len(h.buf) {
+	if size := keep + most + 2*margin; size > len(h.buf) {
 		h.buf = nil // before the larger one is there
-		*h = history{buf: make([]byte, size)}
-		advise(h.buf)
+		*h = history{buf: room(size)}
 	}
 }
 

@@ -44,8 +44,7 @@ func NewReader(src io.Reader, max int) *Reader {
 	return &Reader{src: src, max: min(max, largestWindow)}
 }
 
-// Next returns the bytes that follow, up to 256 KiB and at least one. They stay as they are until the call
-// after the next one, so that they can be worked on while these are decoded. The error is io.EOF at the end,
+// Next returns the bytes that follow, up to 256 KiB and at least one. They stay as they are until the next call. The error is io.EOF at the end,
 // one of src as it is, or wraps ErrFormat or ErrUnsupported.
 func (r *Reader) Next() (piece []byte, err error) {
 	defer func() {

@@ -173,29 +173,29 @@ func TestPanicsAreErrors(t *testing.T) {
 	}
 }
 
-// A caller works on a piece while the next one is decoded.
-func TestPiecesStay(t *testing.T) {
+// Pieces are of some size, and all of what there is.
+func TestPieces(t *testing.T) {
 	for _, window := range []byte{0, 1, 3 << 3, 7 << 3, 8 << 3} {
-		data := aFrame(window)
+		data, want := aFrame(window), []byte(nil)
 		for i := range 3000 {
-			data = append(data, raw(false, string(bytes.Repeat([]byte{byte(i)}, 1+i*37%1000)))...)
+			part := bytes.Repeat([]byte{byte(i)}, 1+i*37%1000)
+			data, want = append(data, raw(false, string(part))...), append(want, part...)
 		}
 		data = append(data, raw(true, "")...)
-		data = append(data, data...)
-		r := NewReader(bytes.NewReader(data), testWindow)
-		var before, copied []byte
+		r := NewReader(bytes.NewReader(append(data, data...)), testWindow)
+		var got []byte
 		for {
 			piece, err := r.Next()
-			if !bytes.Equal(before, copied) {
-				t.Fatalf("window %#x: a piece of %d bytes changed while the next was decoded", window, len(before))
-			}
 			if err == io.EOF {
 				break
 			}
 			if err != nil || len(piece) == 0 || len(piece) > 256<<10 {
 				t.Fatalf("a piece of %d bytes, %v", len(piece), err)
 			}
-			before, copied = piece, bytes.Clone(piece)
+			got = append(got, piece...)
+		}
+		if !bytes.Equal(got, append(want, want...)) {
+			t.Errorf("window %#x: %d bytes of %d are others", window, len(got), 2*len(want))
 		}
 	}
 }
@@ -209,7 +209,8 @@ func TestMemory(t *testing.T) {
 	if err != nil || n != 200*128<<10 {
 		t.Fatalf("%d bytes, %v", n, err)
 	}
-	if used := after.TotalAlloc - before.TotalAlloc; used > testWindow+1<<20 {
+	const addresses = 2 << 20 // to begin with a huge page
+	if used := after.TotalAlloc - before.TotalAlloc; used > testWindow+1<<20+addresses {
 		t.Errorf("%d bytes of memory for a window of %d", used, testWindow)
 	}
 }

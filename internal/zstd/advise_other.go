@@ -1,5 +1,0 @@
-//go:build !linux
-
-package zstd
-
-func advise([]byte) {}
