@@ -56,7 +56,7 @@ func BenchmarkApply(b *testing.B) {
 	if fmt.Sprintf("%x", made.New) != fileOf(fresh).SHA256 {
 		b.Fatal("another file")
 	}
-	fmt.Printf("%s\tapply: cpu %.2f s, anonymous memory %.0f MB\n", filepath.Base(dir), took.Seconds(), float64(peak.most-before)/(1<<20))
+	fmt.Printf("%s\tapply: cpu %.3f s, anonymous memory %.0f MB\n", filepath.Base(dir), took.Seconds(), float64(peak.most-before)/(1<<20))
 }
 
 // A sampler notes the most anonymous memory that the process has, looking each megabyte that is written: to look costs

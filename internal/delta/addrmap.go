@@ -1,5 +1,7 @@
 package delta
 
+import "math/bits"
+
 // An addressMap says where things moved: from the address of each step on, by its shift.
 type addressMap []step
 
@@ -35,10 +37,49 @@ func (m addressMap) at(addr uint64) uint64 {
 	return addr
 }
 
-// A lookup finds addresses near the last one faster.
+// A lookup finds addresses faster: near the last one, and by an index.
 type lookup struct {
-	m    addressMap
-	last int
+	m     addressMap
+	index mapIndex
+	last  int
+}
+
+// A mapIndex tells for each slot of 1<<shift addresses, from the map's first one on, how many steps come before it. It ends with
+// what lies in address spaces of their own.
+type mapIndex struct {
+	before []uint32
+	shift  int
+}
+
+const maxSlotBits = 16
+
+func (m addressMap) newIndex() (x mapIndex) {
+	loaded := m.index(spaceAddress-1) + 1
+	if loaded == 0 {
+		return x
+	}
+	span := m[loaded-1].addr - m[0].addr
+	x.shift = max(0, bits.Len64(span)-min(maxSlotBits, bits.Len(uint(loaded))+1))
+	x.before = make([]uint32, span>>x.shift+2)
+	slot := 0
+	for i, s := range m[:loaded] {
+		for ; slot <= int((s.addr-m[0].addr)>>x.shift); slot++ {
+			x.before[slot] = uint32(i)
+		}
+	}
+	x.before[slot] = uint32(loaded)
+	return x
+}
+
+// find is the map's index.
+func (l *lookup) find(addr uint64) int {
+	from, to := 0, len(l.m)
+	if x := &l.index; len(x.before) > 0 && addr >= l.m[0].addr {
+		if slot := (addr - l.m[0].addr) >> x.shift; slot < uint64(len(x.before)-1) {
+			from, to = int(x.before[slot]), int(x.before[slot+1])
+		}
+	}
+	return from + l.m[from:to].index(addr)
 }
 
 func (l *lookup) at(addr uint64) uint64 {
@@ -46,7 +87,7 @@ func (l *lookup) at(addr uint64) uint64 {
 		return addr
 	}
 	if i := l.last; l.m[i].addr > addr || i+1 < len(l.m) && l.m[i+1].addr <= addr {
-		if i = l.m.index(addr); i < 0 {
+		if i = l.find(addr); i < 0 {
 			return addr
 		}
 		l.last = i

@@ -37,11 +37,6 @@ const twoByte = "" +
 // instruction returns the length of the instruction that b begins with, or 0, and the place and
 // size of the field in it that is relative to its end, size 0 if there is none.
 func instruction(b []byte) (n, field, size int) {
-	if len(b) == longestRead {
-		if n, field, size = usual(b); n > 0 {
-			return n, field, size
-		}
-	}
 	i, short, wide := prefixes(b)
 	if i >= len(b) {
 		return 0, 0, 0
@@ -68,34 +63,6 @@ func instruction(b []byte) (n, field, size int) {
 		i, kind = vector(b, i, op)
 	}
 	return operands(b, i, kind, short, wide)
-}
-
-// longestRead is more than what an instruction has at most without prefixes but REX.
-const longestRead = 16
-
-// usual does for most instructions, faster, what instruction does for all. It returns 0 for others.
-func usual(b []byte) (n, field, size int) {
-	i, imm := 1, 0
-	if b[0]&0xf0 == 0x40 {
-		i = 2
-	}
-	switch oneByte[b[i-1]] {
-	case xNone:
-		return i, 0, 0
-	case xShort:
-		return i + 1, i, 1
-	case xNear:
-		return i + 4, i, 4
-	case xMImm1:
-		imm = 1
-	case xMImm4:
-		imm = 4
-	case xModRM:
-	default:
-		return 0, 0, 0
-	}
-	n, field, size = modRM(b, i)
-	return n + imm, field, size
 }
 
 // prefixes skips them, and tells whether operands are of 16 bits or 64.
@@ -237,14 +204,14 @@ func (im *image) scanAMD64(z zone, lo, hi uint64, emit func(ref)) {
 			return
 		}
 		to := z.off + z.size
-		if next := im.entry(i + 1); next > start && next-start < to-from {
+		if next := im.entry(i + 1); next >= start && next-start < to-from {
 			to = from + next - start
 		}
 		if from < lo {
 			from += (lo - from) / restart * restart
 		}
 		for ; from < min(to, hi); from += restart {
-			im.decodeAMD64(from, min(to, from+restart), hi, emit)
+			im.decodeAMD64(from, min(to, from+restart), lo, hi, emit)
 		}
 	}
 }
@@ -254,29 +221,60 @@ func (im *image) entry(i int) uint64 {
 	return im.lay.base[baseText] + uint64(im.word(im.lay.base[baseFunctab]+8*uint64(i)))
 }
 
-func (im *image) decodeAMD64(from, to, hi uint64, emit func(ref)) {
+// startUnit is for how much of the file it is known where instructions begin.
+const startUnit = 1 << 10
+
+// known returns where an instruction begins that is the last before off, or the first from there on, if that is known.
+func (im *image) known(off uint64) (uint64, bool) {
+	if i := off / startUnit; off%startUnit == 0 && i < uint64(len(im.starts)) && im.starts[i] > 0 {
+		return off + uint64(im.starts[i]) - startBias, true
+	}
+	return 0, false
+}
+
+const startBias = longestRead + 1
+
+// decodeAMD64 decodes what begins at from and ends at to, for what is between lo and hi.
+func (im *image) decodeAMD64(from, to, lo, hi uint64, emit func(ref)) {
 	addr, ok := im.lay.address(from)
 	if !ok {
 		return
 	}
-	for off := from; off < min(to, hi); {
-		n, field, size := instruction(im.old[off:min(to, off+longestRead)])
-		if n == 0 {
-			off++
-			continue
-		}
-		end := addr + off + uint64(n) - from
-		at := off + uint64(field)
-		switch size {
-		case 4:
-			t := end + uint64(int64(int32(le32(im.old[at:]))))
-			if im.inside(t) {
-				emit(ref{off: at, kind: refRelative, adjust: uint8(n - field - 4), target: t})
+	off, stop, code := from, min(to, hi), im.old[:to]
+	if at, ok := im.known(lo); ok && lo > from {
+		off = max(off, at)
+	}
+	for off < stop {
+		cut, last := min(stop, off&^(startUnit-1)+startUnit), off
+		for off < cut {
+			at, n, field, size := plain(code, off, cut)
+			if off, last = at, at; off >= cut {
+				break
 			}
-		case 1:
-			t := end + uint64(int64(int8(im.old[at])))
-			emit(ref{off: at, kind: refShort, target: t})
+			if n == 0 {
+				n, field, size = instruction(code[off:min(to, off+longestRead)])
+			}
+			if size > 0 {
+				im.emitRelative(off, addr+off-from, n, field, size, emit)
+			}
+			off += uint64(max(n, 1))
 		}
-		off += uint64(n)
+		if im.marking && cut%startUnit == 0 {
+			im.starts[cut/startUnit] = byte(last + startBias - cut)
+		}
+	}
+}
+
+// emitRelative gives out the field of an instruction of n bytes that counts from its end.
+func (im *image) emitRelative(off, addr uint64, n, field, size int, emit func(ref)) {
+	r := ref{off: off + uint64(field), kind: refShort, target: addr + uint64(n)}
+	if size == 1 {
+		r.target += uint64(int64(int8(im.old[r.off])))
+		emit(r)
+		return
+	}
+	r.kind, r.adjust = refRelative, uint8(n-field-4)
+	if r.target += uint64(int64(int32(le32(im.old[r.off:])))); im.inside(r.target) {
+		emit(r)
 	}
 }

@@ -21,7 +21,9 @@ type image struct {
 	rests       map[uint64][]resume
 	abbrevs     [][]attribute
 	scratch     scratch
-	budget      int64 // of steps that prepare may still take
+	marking     bool   // whether starts are being found
+	starts      []byte // where instructions begin, by startUnit of the file: 0 if not known, or else the place from 17 bytes before it on
+	budget      int64  // of steps that prepare may still take
 }
 
 // A scratch is room that is used again.

@@ -151,7 +151,8 @@ func (im *image) prepare(r *room) error {
 
 // move sets the maps.
 func (im *image) move(m, lines addressMap) {
-	im.moves, im.from, im.to, im.pcs, im.lines = m, lookup{m: m}, lookup{m: m}, lookup{m: m}, lookup{m: lines}
+	near := lookup{m: m, index: m.newIndex()}
+	im.moves, im.from, im.to, im.pcs, im.lines = m, near, near, near, lookup{m: lines}
 }
 
 // source returns what the residual copies from.
@@ -179,8 +180,8 @@ type block struct {
 }
 
 const (
-	blockSize    = 1 << 13
-	cachedBlocks = 256
+	blockSize    = 1 << 11
+	cachedBlocks = 1024
 )
 
 var noClasses [blockSize]byte

@@ -187,26 +187,29 @@ func (im *image) findObjects(addr uint64) {
 	}
 }
 
-// findTypes follows every reference into the types. Which there are is kept as one bit for 8 bytes.
+// findTypes follows every reference into the types. Which there are is kept as one bit for 8 bytes. On the way it notes where
+// instructions begin.
 func (im *image) findTypes(r *room) error {
-	start := im.lay.base[baseTypes]
-	if im.lay.etypes <= start || im.lay.etypes-start > im.size() {
-		return nil
+	start, end := im.lay.base[baseTypes], im.lay.etypes
+	if end < start || end-start > im.size() {
+		end = start
 	}
-	if err := r.take((im.lay.etypes-start)/64 + 8); err != nil {
+	if err := r.take((end-start)/64 + im.size()/startUnit + 16); err != nil {
 		return err
 	}
-	found := make([]uint64, (im.lay.etypes-start)/512+1)
+	found := make([]uint64, (end-start)/512+1)
 	mark := func(t uint64) {
-		if t >= start && t < im.lay.etypes && t&7 == 0 {
+		if t >= start && t < end && t&7 == 0 {
 			found[(t-start)/512] |= 1 << ((t - start) / 8 % 64)
 		}
 	}
+	im.starts, im.marking = make([]byte, im.size()/startUnit+1), true
 	for _, z := range im.lay.zones {
 		if z.kind == zoneText || z.kind == zonePointers || z.kind == zoneOffsets && z.base == baseTypes {
 			im.scanZone(z, z.off, z.off+z.size, func(r ref) { mark(r.target) })
 		}
 	}
+	im.marking = false
 	for i, word := range found {
 		for bit := range uint64(64) {
 			if word>>bit&1 != 0 {
