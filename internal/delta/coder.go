@@ -11,9 +11,8 @@ type coder struct {
 	low      uint64
 	width    uint32
 	code     uint32
-	in       []byte // decoder: what is left
-	before   byte   // decoder: the last of the input so far
-	lacking  int    // decoder: zeros that were read after the input's end
+	in       []byte // decoder
+	at       int    // decoder: how much of the input is read, and zeros after its end
 	trimmed  int    // zeros that are left out at the end, at the most
 	bad      bool   // decoder: the input ended early
 	out      []byte // encoder: written so far, without cache and pending
@@ -37,56 +36,74 @@ func newEncoder() *coder {
 func newDecoder(body []byte) *coder {
 	c := &coder{width: 0xffffffff, in: body, trimmed: maxTrimmed, room: tableRoom}
 	for range 4 {
-		c.code = c.code<<8 | uint32(c.next())
+		c.next()
 	}
 	return c
 }
 
 // next takes a byte of the input. After its end there are the zeros that were left out; beyond those, the coder is bad.
-func (c *coder) next() byte {
-	if len(c.in) == 0 {
-		c.lacking++
-		c.bad = c.bad || c.lacking > c.trimmed
-		return 0
+func (c *coder) next() {
+	c.code <<= 8
+	if c.at < len(c.in) {
+		c.code |= uint32(c.in[c.at])
+	} else if c.at >= len(c.in)+c.trimmed {
+		c.bad = true
 	}
-	b := c.in[0]
-	c.in, c.before = c.in[1:], b
-	return b
+	c.at++
 }
 
 // bit codes one bit, p being the probability of 1 in 1/65536, from 1 to 65535.
 func (c *coder) bit(bit int, p uint32) int {
+	if c.known() {
+		return c.give(bit, p)
+	}
+	return c.take(p)
+}
+
+// known tells whether bits are given, instead of decoded.
+func (c *coder) known() bool { return c.encoding || c.training }
+
+// take decodes a bit. All callers have it inlined.
+func (c *coder) take(p uint32) (bit int) {
+	w := c.width >> 16 * p
+	if c.code < w {
+		bit = 1
+	} else {
+		c.code -= w
+		w = c.width - w
+	}
+	if c.width = w; w < topWidth {
+		c.widen()
+	}
+	return
+}
+
+//go:noinline
+func (c *coder) widen() {
+	for c.width < topWidth {
+		c.width <<= 8
+		c.next()
+	}
+}
+
+// give encodes a bit.
+func (c *coder) give(bit int, p uint32) int {
 	if c.training {
 		return bit
 	}
-	bound := (c.width >> 16) * p
-	if c.encoding {
-		if c.tally != nil {
-			c.tally.add(bit, p)
-		}
-		if bit != 0 {
-			c.width = bound
-		} else {
-			c.low += uint64(bound)
-			c.width -= bound
-		}
-		for c.width < topWidth {
-			c.width <<= 8
-			c.shift()
-		}
-		return bit
+	bound := c.width >> 16 * p
+	if c.tally != nil {
+		c.tally.add(bit, p)
 	}
-	if c.code < bound {
-		bit = 1
+	if bit != 0 {
 		c.width = bound
 	} else {
-		bit = 0
-		c.code -= bound
+		c.low += uint64(bound)
 		c.width -= bound
 	}
 	for c.width < topWidth {
 		c.width <<= 8
-		c.code = c.code<<8 | uint32(c.next())
+		c.shift()
 	}
 	return bit
 }
@@ -130,7 +147,8 @@ func (c *coder) end() error {
 	if c.bad {
 		return formatError("the body ends early")
 	}
-	if len(c.in) != 0 || c.lacking < c.trimmed && c.before == 0 {
+	n := len(c.in)
+	if c.at < n || c.at < n+c.trimmed && (n == 0 || c.in[n-1] == 0) {
 		return formatError("bytes after the body")
 	}
 	return nil

@@ -3,7 +3,7 @@ package delta
 // A denseModel foretells which bytes change, and to what, where much is inserted and changed. To mix contexts for each bit, as
 // for a changeModel, takes longer there than unpacking the whole file: here a bit has one chance, or the mean of two.
 type denseModel struct {
-	rows    []oddsRow
+	rows    []oddsRow // of flags, of values by what they are likely to be, and by what they were
 	dirty   uint32    // which of the last chunks had changes
 	changes uint32    // which of the last bytes were changed
 	diffs   [256]byte // last difference in each class
@@ -17,14 +17,15 @@ type oddsRow [16]odds
 
 const (
 	denseChunk = 32 // bytes that share a flag
-	denseBits  = 15 // of the number of rows for values by either context
 	flagRows   = 1 << 12
-	flagRate   = 4 // the way that flags go each time: 1/16
+	likelyBits = 13 // of the number of rows by what a value is likely to be
+	byteRows   = 17 // one for the high half, and one for each of them for the low half
+	flagRate   = 4  // the way that flags go each time: 1/16
 	valueRate  = 3
 )
 
 func newDenseModel() *denseModel {
-	m := &denseModel{rows: make([]oddsRow, flagRows+2<<denseBits)}
+	m := &denseModel{rows: make([]oddsRow, flagRows+1<<likelyBits+256*byteRows)}
 	for i := range m.rows {
 		for j := range m.rows[i] {
 			m.rows[i][j] = 1 << 15
@@ -84,7 +85,7 @@ func (r *residual) denselyChanged(dst, data, class, fresh []byte) {
 			if fresh != nil {
 				v = fresh[i]
 			}
-			v = m.value(r.c, v, k<<8|uint32(old+m.diffs[k]), k<<8|uint32(old))
+			v = m.value(r.c, v, k<<8|uint32(old+m.diffs[k]), uint32(old))
 			m.diffs[k] = v - old
 		}
 		dst[i] = v
@@ -93,22 +94,21 @@ func (r *residual) denselyChanged(dst, data, class, fresh []byte) {
 
 // value codes a byte, half by half, by two contexts: what it became last time, added to what it was, and what it was.
 func (m *denseModel) value(c *coder, v byte, likely, old uint32) byte {
-	node, a, b := uint32(1), m.row(likely, 0), m.row(old, 1)
-	for i := 7; i >= 0; i-- {
-		if i == 3 {
-			a, b = m.row(likely|node<<16, 0), m.row(old|node<<16, 1)
-			node = 1
-		}
+	high := m.half(c, uint32(v>>4), likely, old*byteRows)
+	low := m.half(c, uint32(v&15), likely|(high+16)<<16, old*byteRows+1+high)
+	return byte(high<<4 | low)
+}
+
+func (m *denseModel) half(c *coder, v, likely, old uint32) uint32 {
+	a := &m.rows[flagRows+spread(likely)>>(32-likelyBits)]
+	b := &m.rows[flagRows+1<<likelyBits+old]
+	node := uint32(1)
+	for i := 3; i >= 0; i-- {
 		x, y := &a[node&15], &b[node&15]
 		bit := c.bit(int(v>>i&1), (uint32(*x)+uint32(*y))>>1)
 		x.learn(bit, valueRate)
 		y.learn(bit, valueRate)
 		node = node<<1 | uint32(bit)
-		v = v&^(1<<i) | byte(bit)<<i
 	}
-	return v
-}
-
-func (m *denseModel) row(context uint32, which uint32) *oddsRow {
-	return &m.rows[flagRows+spread(context)>>(32-denseBits)<<1+which]
+	return node & 15
 }
