@@ -57,26 +57,22 @@ func (c *coder) bit(bit int, p uint32) int {
 	if c.known() {
 		return c.give(bit, p)
 	}
-	return c.take(p)
-}
-
-// known tells whether bits are given, instead of decoded.
-func (c *coder) known() bool { return c.encoding || c.training }
-
-// take decodes a bit. All callers have it inlined.
-func (c *coder) take(p uint32) (bit int) {
 	w := c.width >> 16 * p
 	if c.code < w {
 		bit = 1
 	} else {
+		bit = 0
 		c.code -= w
 		w = c.width - w
 	}
 	if c.width = w; w < topWidth {
 		c.widen()
 	}
-	return
+	return bit
 }
+
+// known tells whether bits are given, instead of decoded.
+func (c *coder) known() bool { return c.encoding || c.training }
 
 //go:noinline
 func (c *coder) widen() {

@@ -48,21 +48,7 @@ func newChances(n int) []chance {
 
 // flag codes one bit with one chance.
 func (c *coder) flag(bit int, p *chance, limit uint32) int {
-	if c.known() {
-		bit = c.give(bit, p.p16())
-	} else {
-		w := c.width >> 16 * p.p16()
-		if c.code < w {
-			bit = 1
-		} else {
-			bit = 0
-			c.code -= w
-			w = c.width - w
-		}
-		if c.width = w; w < topWidth {
-			c.widen()
-		}
-	}
+	bit = c.bit(bit, p.p16())
 	p.learn(bit, limit)
 	return bit
 }
