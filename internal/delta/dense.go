@@ -50,6 +50,15 @@ func spread(context uint32) uint32 {
 	return (context ^ context>>15) * 0x2c1b3c6d
 }
 
+func (o odds) p16() uint32 { return uint32(o) }
+
+// lean codes one bit.
+func (c *coder) lean(bit int, o *odds, rate uint) int {
+	bit = c.bit(bit, uint32(*o))
+	o.learn(bit, rate)
+	return bit
+}
+
 // flag codes whether something changes.
 func (m *denseModel) flag(c *coder, changed int, context uint32) int {
 	at := spread(context) >> 16

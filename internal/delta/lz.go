@@ -11,12 +11,12 @@ type repeater struct {
 	state   uint32  // kinds of the last three tokens
 	tokens  []token // encoder: what is to come
 
-	match, again [64]chance
-	which        [4]chance
-	literals     [16 * 3 * 256]chance // by half of the byte before, whether a hint agrees and how, and the bits before
+	match, again [64]odds
+	which        [4]odds
+	literals     [16 * 3 * 256]odds // by half of the byte before, whether a hint agrees and how, and the bits before
 	lengths      *intModel
 	distances    *intModel
-	low          [4 * 8 * 16]chance // by length and size of the distance, and the bits before
+	low          [4 * 8 * 16]odds // by length and size of the distance, and the bits before
 }
 
 // A token is a literal, or the length and the distance of a match.
@@ -26,12 +26,13 @@ type token struct {
 }
 
 const (
-	ringSize   = 1 << 23
-	shortest   = 2
-	lzLimit    = 60
-	kindNew    = 1
-	kindAgain  = 2
-	kindSingle = 3
+	ringSize     = 1 << 23
+	shortest     = 2
+	lzLimit      = 60
+	repeaterRate = 5
+	kindNew      = 1
+	kindAgain    = 2
+	kindSingle   = 3
 )
 
 func newRepeater(c *coder) *repeater {
@@ -46,9 +47,9 @@ func newRepeater(c *coder) *repeater {
 }
 
 //go:noinline
-func even(c []chance) {
-	for i := range c {
-		c[i] = evenChance
+func even(o []odds) {
+	for i := range o {
+		o[i] = 1 << 15
 	}
 }
 
@@ -96,18 +97,18 @@ func (z *repeater) token() {
 	if z.c.encoding {
 		t, z.tokens = z.tokens[0], z.tokens[1:]
 	}
-	if z.c.flag(one(t.n > 0), &z.match[z.state], lzLimit) == 0 {
+	if z.c.lean(one(t.n > 0), &z.match[z.state], repeaterRate) == 0 {
 		z.push(z.literal(byte(t.value)))
 		z.state = z.state << 2 & 63
 		return
 	}
 	index, kind := z.index(t), uint32(kindNew)
-	if z.c.flag(one(index < 4), &z.again[z.state], lzLimit) == 0 {
+	if z.c.lean(one(index < 4), &z.again[z.state], repeaterRate) == 0 {
 		z.left = uint32(z.c.uint(uint64(t.n-shortest), z.lengths, int(z.state&3))) + shortest
 		z.distance(t.value)
 	} else {
-		high := z.c.flag(index>>1&1, &z.which[0], lzLimit)
-		index = high<<1 | z.c.flag(index&1, &z.which[1+high], lzLimit)
+		high := z.c.lean(index>>1&1, &z.which[0], repeaterRate)
+		index = high<<1 | z.c.lean(index&1, &z.which[1+high], repeaterRate)
 		d := z.last[index]
 		copy(z.last[1:index+1], z.last[:index])
 		z.last[0] = d
@@ -141,7 +142,7 @@ func (z *repeater) literal(v byte) byte {
 		if agree {
 			tree = 256 + bit<<8
 		}
-		got := uint32(z.c.flag(int(v>>i&1), &trees[tree+node], lzLimit))
+		got := uint32(z.c.lean(int(v>>i&1), &trees[tree+node], repeaterRate))
 		agree = agree && got == bit
 		node = node<<1 | got
 	}
@@ -155,7 +156,7 @@ func (z *repeater) distance(d uint32) {
 	high := uint32(z.c.uint(uint64(v>>4), z.distances, context))
 	tree, node := z.low[(context*8+width(uint64(high)))*16:][:16], uint32(1)
 	for i := 3; i >= 0; i-- {
-		node = node<<1 | uint32(z.c.flag(int(v>>i&1), &tree[node], lzLimit))
+		node = node<<1 | uint32(z.c.lean(int(v>>i&1), &tree[node], repeaterRate))
 	}
 	copy(z.last[1:], z.last[:3])
 	z.last[0] = high<<4 | node&15 + 1
