@@ -9,9 +9,6 @@ type denseModel struct {
 	diffs   [256]byte // last difference in each class
 }
 
-// odds are the chance of a 1 in 1/65536. They always learn as fast, and stay between 7 and 65528.
-type odds uint16
-
 // An oddsRow holds those of half a byte, a tree, or of 16 flags.
 type oddsRow [16]odds
 
@@ -27,19 +24,9 @@ const (
 func newDenseModel() *denseModel {
 	m := &denseModel{rows: make([]oddsRow, flagRows+1<<likelyBits+256*byteRows)}
 	for i := range m.rows {
-		for j := range m.rows[i] {
-			m.rows[i][j] = 1 << 15
-		}
+		even(m.rows[i][:])
 	}
 	return m
-}
-
-func (o *odds) learn(bit int, rate uint) {
-	if bit != 0 {
-		*o += (65535 - *o) >> rate
-	} else {
-		*o -= *o >> rate
-	}
 }
 
 // spread makes a hash of a context.
@@ -48,15 +35,6 @@ func (o *odds) learn(bit int, rate uint) {
 func spread(context uint32) uint32 {
 	context *= 0x85ebca6b
 	return (context ^ context>>15) * 0x2c1b3c6d
-}
-
-func (o odds) p16() uint32 { return uint32(o) }
-
-// lean codes one bit.
-func (c *coder) lean(bit int, o *odds, rate uint) int {
-	bit = c.bit(bit, uint32(*o))
-	o.learn(bit, rate)
-	return bit
 }
 
 // flag codes whether something changes.

@@ -13,12 +13,12 @@ type guesser struct {
 	parts    []generated
 	unpacked uint64   // bytes that compressed sections grow by, all before the hashes
 	recent   [4]int64 // distances from the new file's place to the old one's
-	hits     []chance
+	hits     []odds
 	state    int // which of the last jumps went far
 }
 
 func newGuesser(p *plan) *guesser {
-	g := &guesser{parts: p.generated, hits: newChances(16 * 8)}
+	g := &guesser{parts: p.generated, hits: newOdds(16 * 8)}
 	if p.image == nil {
 		return g
 	}
@@ -91,7 +91,7 @@ func (g *guesser) code(c *coder, at, from, done uint64, far *intModel) uint64 {
 	}
 	node := 1
 	for i := 2; i >= 0; i-- {
-		node = node<<1 | c.flag(best>>i&1, &g.hits[g.state<<3|node], intLimit)
+		node = node<<1 | c.flag(best>>i&1, &g.hits[g.state<<3|node])
 	}
 	best = node & 7
 	at = guesses[best] + uint64(c.int(int64(at-guesses[best]), far, best))

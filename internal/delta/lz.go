@@ -1,7 +1,7 @@
 package delta
 
 // A repeater codes what is inserted where it is too much to model each byte: literals, and matches with what was
-// inserted before, each with adaptive chances (as in Pavlov's LZMA).
+// inserted before, each with adaptive odds (as in Pavlov's LZMA).
 type repeater struct {
 	c       *coder
 	history []byte // the last of what was inserted, a ring once it is full
@@ -26,13 +26,12 @@ type token struct {
 }
 
 const (
-	ringSize     = 1 << 23
-	shortest     = 2
-	lzLimit      = 60
-	repeaterRate = 5
-	kindNew      = 1
-	kindAgain    = 2
-	kindSingle   = 3
+	ringSize   = 1 << 23
+	shortest   = 2
+	lzLimit    = 60
+	kindNew    = 1
+	kindAgain  = 2
+	kindSingle = 3
 )
 
 func newRepeater(c *coder) *repeater {
@@ -44,13 +43,6 @@ func newRepeater(c *coder) *repeater {
 	even(z.literals[:])
 	even(z.low[:])
 	return z
-}
-
-//go:noinline
-func even(o []odds) {
-	for i := range o {
-		o[i] = 1 << 15
-	}
 }
 
 // read fills dst.
@@ -97,18 +89,18 @@ func (z *repeater) token() {
 	if z.c.encoding {
 		t, z.tokens = z.tokens[0], z.tokens[1:]
 	}
-	if z.c.lean(one(t.n > 0), &z.match[z.state], repeaterRate) == 0 {
+	if z.c.flag(one(t.n > 0), &z.match[z.state]) == 0 {
 		z.push(z.literal(byte(t.value)))
 		z.state = z.state << 2 & 63
 		return
 	}
 	index, kind := z.index(t), uint32(kindNew)
-	if z.c.lean(one(index < 4), &z.again[z.state], repeaterRate) == 0 {
+	if z.c.flag(one(index < 4), &z.again[z.state]) == 0 {
 		z.left = uint32(z.c.uint(uint64(t.n-shortest), z.lengths, int(z.state&3))) + shortest
 		z.distance(t.value)
 	} else {
-		high := z.c.lean(index>>1&1, &z.which[0], repeaterRate)
-		index = high<<1 | z.c.lean(index&1, &z.which[1+high], repeaterRate)
+		high := z.c.flag(index>>1&1, &z.which[0])
+		index = high<<1 | z.c.flag(index&1, &z.which[1+high])
 		d := z.last[index]
 		copy(z.last[1:index+1], z.last[:index])
 		z.last[0] = d
@@ -142,7 +134,7 @@ func (z *repeater) literal(v byte) byte {
 		if agree {
 			tree = 256 + bit<<8
 		}
-		got := uint32(z.c.lean(int(v>>i&1), &trees[tree+node], repeaterRate))
+		got := uint32(z.c.flag(int(v>>i&1), &trees[tree+node]))
 		agree = agree && got == bit
 		node = node<<1 | got
 	}
@@ -156,7 +148,7 @@ func (z *repeater) distance(d uint32) {
 	high := uint32(z.c.uint(uint64(v>>4), z.distances, context))
 	tree, node := z.low[(context*8+width(uint64(high)))*16:][:16], uint32(1)
 	for i := 3; i >= 0; i-- {
-		node = node<<1 | uint32(z.c.lean(int(v>>i&1), &tree[node], repeaterRate))
+		node = node<<1 | uint32(z.c.flag(int(v>>i&1), &tree[node]))
 	}
 	copy(z.last[1:], z.last[:3])
 	z.last[0] = high<<4 | node&15 + 1

@@ -59,8 +59,8 @@ func tokensOf(all []byte) (out []token) {
 	return out
 }
 
-func (p *parser) price(bit int, p16 uint32) float32 {
-	v := p16 >> 4
+func (p *parser) price(bit int, o odds) float32 {
+	v := o >> 4
 	if bit == 0 {
 		v = 4095 - v
 	}
@@ -72,7 +72,7 @@ func (p *parser) uint(v uint64, m *intModel, context int) (cost float32) {
 	tree, node := m.length[context*128:context*128+128], 1
 	for i := 6; i >= 0; i-- {
 		bit := n >> i & 1
-		cost += p.price(bit, tree[node].p16())
+		cost += p.price(bit, tree[node])
 		node = node<<1 | bit
 	}
 	if n < 2 {
@@ -84,7 +84,7 @@ func (p *parser) uint(v uint64, m *intModel, context int) (cost float32) {
 			return cost + float32(i+1)
 		}
 		bit := int(v >> i & 1)
-		cost += p.price(bit, upper[at].p16())
+		cost += p.price(bit, upper[at])
 		at = at<<1 | bit
 	}
 	return cost
@@ -104,7 +104,7 @@ func (p *parser) literal(at int, n *parseNode) (cost float32) {
 		if agree {
 			tree = 256 + hint>>i&1<<8
 		}
-		cost += p.price(int(bit), trees[tree+node].p16())
+		cost += p.price(int(bit), trees[tree+node])
 		agree = agree && bit == hint>>i&1
 		node = node<<1 | bit
 	}
@@ -118,7 +118,7 @@ func (p *parser) distance(d, n uint32) float32 {
 	tree, node := p.model.low[(context*8+width(uint64(v>>4)))*16:][:16], uint32(1)
 	for i := 3; i >= 0; i-- {
 		bit := v >> i & 1
-		cost += p.price(int(bit), tree[node].p16())
+		cost += p.price(int(bit), tree[node])
 		node = node<<1 | bit
 	}
 	return cost
@@ -174,16 +174,16 @@ func (p *parser) offer(from, to int, cost float32, t token, state uint32, index 
 func (p *parser) relax(at, i, n int) (skip int) {
 	f, m := p.nodes[i], p.model
 	rest := p.all[at : at+min(n-i, longest)]
-	p.offer(i, i+1, f.cost+p.price(0, m.match[f.state].p16())+p.literal(at, &f), token{value: uint32(p.all[at])}, f.state<<2&63, 0)
-	cost := f.cost + p.price(1, m.match[f.state].p16())
-	again := cost + p.price(1, m.again[f.state].p16())
+	p.offer(i, i+1, f.cost+p.price(0, m.match[f.state])+p.literal(at, &f), token{value: uint32(p.all[at])}, f.state<<2&63, 0)
+	cost := f.cost + p.price(1, m.match[f.state])
+	again := cost + p.price(1, m.again[f.state])
 	for index, d := range f.last {
 		if int(d) > at || int(d) > ringSize {
 			continue
 		}
 		length := common(p.all[at-int(d):], rest)
 		high := index >> 1
-		base := again + p.price(high, m.which[0].p16()) + p.price(index&1, m.which[1+high].p16())
+		base := again + p.price(high, m.which[0]) + p.price(index&1, m.which[1+high])
 		for k := 1; k <= length; k++ {
 			kind := uint32(kindAgain)
 			if k == 1 {
@@ -198,7 +198,7 @@ func (p *parser) relax(at, i, n int) (skip int) {
 			return length - 1
 		}
 	}
-	return p.fresh(at, i, rest, cost+p.price(0, m.again[f.state].p16()), &f)
+	return p.fresh(at, i, rest, cost+p.price(0, m.again[f.state]), &f)
 }
 
 // fresh offers matches at new distances.

@@ -134,7 +134,7 @@ func (c *coder) mix(w *[maxInputs]int32, bit int, cells *[maxInputs]*cell, n int
 	}
 	x := min(max(dot>>16, -2047), 2047)
 	p := uint32(squashed[x+2048])
-	bit = c.bit(bit, clamp(p))
+	bit = c.bit(bit, p)
 	miss := (int32(bit)<<16 - int32(p)) * mixRate >> 8
 	target := int32(-bit) & 4095
 	for i := range n {

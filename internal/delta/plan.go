@@ -10,17 +10,17 @@ type plan struct {
 	size      uint64   // of the residual's output: the new file without what is generated, and with those unpacked
 }
 
-// rareChance is 1/16. Most of all pairs are no executables.
-const rareChance = chance(1 << 28)
+// rareOdds are 1/16. Most of all pairs are no executables.
+const rareOdds = odds(1 << 12)
 
 // codePlan codes a plan. An encoder's p is complete; a decoder's is filled in.
 func codePlan(c *coder, old []byte, p *plan, newSize uint64) (*plan, error) {
-	any, transform := rareChance, evenChance
-	if c.flag(one(p.image != nil || len(p.generated) > 0 || p.repeats), &any, intLimit) == 0 {
+	any, transform := rareOdds, evenOdds
+	if c.flag(one(p.image != nil || len(p.generated) > 0 || p.repeats), &any) == 0 {
 		p.size = newSize
 		return p, nil
 	}
-	if c.flag(one(p.image != nil), &transform, intLimit) == 1 {
+	if c.flag(one(p.image != nil), &transform) == 1 {
 		if p.image == nil {
 			p.image = &image{old: old}
 		}
@@ -34,8 +34,8 @@ func codePlan(c *coder, old []byte, p *plan, newSize uint64) (*plan, error) {
 	if err := p.codePacked(c, newSize); err != nil {
 		return nil, err
 	}
-	many := evenChance
-	p.repeats = c.flag(one(p.repeats), &many, intLimit) == 1
+	many := evenOdds
+	p.repeats = c.flag(one(p.repeats), &many) == 1
 	if c.bad {
 		return nil, formatError("the plan ends early")
 	}
