@@ -22,7 +22,7 @@ const (
 )
 
 func newDenseModel() *denseModel {
-	m := &denseModel{rows: make([]oddsRow, flagRows+1<<likelyBits+256*byteRows)}
+	m := &denseModel{rows: make([]oddsRow, flagRows+1<<likelyBits+512*byteRows)}
 	for i := range m.rows {
 		even(m.rows[i][:])
 	}
@@ -72,7 +72,7 @@ func (r *residual) denselyChanged(dst, data, class, fresh []byte) {
 			if fresh != nil {
 				v = fresh[i]
 			}
-			v = m.value(r.c, v, k<<8|uint32(old+m.diffs[k]), uint32(old))
+			v = m.value(r.c, v, k<<8|uint32(old+m.diffs[k]), uint32(old)|min(k, 1)<<8)
 			m.diffs[k] = v - old
 		}
 		dst[i] = v
