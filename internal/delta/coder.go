@@ -82,6 +82,28 @@ func (c *coder) widen() {
 	}
 }
 
+// raw codes n bits, at most rawBits, each of which may as well be 0 as 1.
+func (c *coder) raw(v uint64, n int) uint64 {
+	if c.training {
+		return v
+	}
+	w := c.width >> n
+	if c.encoding {
+		if c.tally != nil {
+			c.tally.raw(n)
+		}
+		c.low += v * uint64(w)
+		c.width = w
+		c.carry()
+		return v
+	}
+	v = min(uint64(c.code/w), 1<<n-1)
+	c.code -= uint32(v) * w
+	c.width = w
+	c.widen()
+	return v
+}
+
 // give encodes a bit.
 func (c *coder) give(bit int, p uint32) int {
 	if c.training {
@@ -97,11 +119,16 @@ func (c *coder) give(bit int, p uint32) int {
 		c.low += uint64(bound)
 		c.width -= bound
 	}
+	c.carry()
+	return bit
+}
+
+// carry moves out what is settled.
+func (c *coder) carry() {
 	for c.width < topWidth {
 		c.width <<= 8
 		c.shift()
 	}
-	return bit
 }
 
 // shift moves the top byte of low out, carrying into what was written.

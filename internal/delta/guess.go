@@ -89,11 +89,7 @@ func (g *guesser) code(c *coder, at, from, done uint64, far *intModel) uint64 {
 			}
 		}
 	}
-	node := 1
-	for i := 2; i >= 0; i-- {
-		node = node<<1 | c.flag(best>>i&1, &g.hits[g.state<<3|node])
-	}
-	best = node & 7
+	best = c.tree(best, 3, g.hits[g.state<<3:])
 	at = guesses[best] + uint64(c.int(int64(at-guesses[best]), far, best))
 	g.state = g.state << 1 & 15
 	if distance(at, from) > nearby {

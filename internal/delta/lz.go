@@ -146,10 +146,7 @@ func (z *repeater) distance(d uint32) {
 	context := int(min(z.left-shortest, 3))
 	v := d - 1
 	high := uint32(z.c.uint(uint64(v>>4), z.distances, context))
-	tree, node := z.low[(context*8+width(uint64(high)))*16:][:16], uint32(1)
-	for i := 3; i >= 0; i-- {
-		node = node<<1 | uint32(z.c.flag(int(v>>i&1), &tree[node]))
-	}
+	low := z.low[(context*8+width(uint64(high)))*16:][:16]
 	copy(z.last[1:], z.last[:3])
-	z.last[0] = high<<4 | node&15 + 1
+	z.last[0] = high<<4 | uint32(z.c.tree(int(v&15), 4, low)) + 1
 }

@@ -67,27 +67,24 @@ func (p *parser) price(bit int, o odds) float32 {
 	return p.prices[v]
 }
 
+func (p *parser) tree(v, n int, odds []odds) (cost float32) {
+	for node := 1<<n | v; node > 1; node >>= 1 {
+		cost += p.price(node&1, odds[node>>1])
+	}
+	return cost
+}
+
 func (p *parser) uint(v uint64, m *intModel, context int) (cost float32) {
-	n := bits.Len64(v)
-	tree, node := m.length[context*128:context*128+128], 1
-	for i := 6; i >= 0; i-- {
-		bit := n >> i & 1
-		cost += p.price(bit, tree[node])
-		node = node<<1 | bit
+	n, length := bits.Len64(v), m.length[context*lengthOdds:][:lengthOdds]
+	if cost = p.tree(min(n, longInt), 5, length); n >= longInt {
+		cost += p.tree(n-longInt, 6, length[32:])
 	}
 	if n < 2 {
 		return cost
 	}
-	upper, at := m.upper[(context*64+n-1)*8:][:8], 1
-	for i := n - 2; i >= 0; i-- {
-		if at >= 8 {
-			return cost + float32(i+1)
-		}
-		bit := int(v >> i & 1)
-		cost += p.price(bit, upper[at])
-		at = at<<1 | bit
-	}
-	return cost
+	k := min(n-1, 3)
+	rest := n - 1 - k
+	return cost + p.tree(int(v>>rest)&(1<<k-1), k, m.upper[(context*64+n-1)*8:][:8]) + float32(rest)
 }
 
 func (p *parser) literal(at int, n *parseNode) (cost float32) {
@@ -114,14 +111,8 @@ func (p *parser) literal(at int, n *parseNode) (cost float32) {
 func (p *parser) distance(d, n uint32) float32 {
 	context := int(min(n-shortest, 3))
 	v := d - 1
-	cost := p.uint(uint64(v>>4), p.model.distances, context)
-	tree, node := p.model.low[(context*8+width(uint64(v>>4)))*16:][:16], uint32(1)
-	for i := 3; i >= 0; i-- {
-		bit := v >> i & 1
-		cost += p.price(int(bit), tree[node])
-		node = node<<1 | bit
-	}
-	return cost
+	low := p.model.low[(context*8+width(uint64(v>>4)))*16:][:16]
+	return p.uint(uint64(v>>4), p.model.distances, context) + p.tree(int(v&15), 4, low)
 }
 
 // stretch finds the tokens of n bytes from at on.

@@ -42,27 +42,36 @@ func (c *coder) flag(bit int, o *odds) int {
 // An intModel codes whole numbers: first the number of bits, then the bits below the leading one,
 // the upper three of which are modelled.
 type intModel struct {
-	length []odds // 128 a context, a binary tree
+	length []odds // a context has a binary tree of 32, and one of 64 for what is longer
 	upper  []odds // 64*8 a context
 }
 
+const (
+	lengthOdds = 32 + 64
+	longInt    = 31 // bits from which on the second tree is used
+	rawBits    = 16 // that are coded at once
+)
+
 //go:noinline
 func newIntModel(contexts int) *intModel {
-	return &intModel{newOdds(contexts * 128), newOdds(contexts * 64 * 8)}
+	return &intModel{newOdds(contexts * lengthOdds), newOdds(contexts * 64 * 8)}
+}
+
+// tree codes v, of n bits, by 1<<n odds.
+func (c *coder) tree(v, n int, odds []odds) int {
+	node := 1
+	for i := n - 1; i >= 0; i-- {
+		node = node<<1 | c.flag(v>>i&1, &odds[node])
+	}
+	return node - 1<<n
 }
 
 // uint codes v.
 func (c *coder) uint(v uint64, m *intModel, context int) uint64 {
-	n := bits.Len64(v)
-	tree, node := m.length[context*128:context*128+128], 1
-	for i := 6; i >= 0; i-- {
-		node = node<<1 | c.flag(n>>i&1, &tree[node])
-		if node >= 128 {
-			break
-		}
-	}
-	n = node & 127
-	if n > 64 {
+	n, length := bits.Len64(v), m.length[context*lengthOdds:][:lengthOdds]
+	if short := c.tree(min(n, longInt), 5, length); short < longInt {
+		n = short
+	} else if n = longInt + c.tree(n-longInt, 6, length[32:]); n > 64 {
 		c.bad = true
 		return 0
 	}
@@ -70,16 +79,14 @@ func (c *coder) uint(v uint64, m *intModel, context int) uint64 {
 		return uint64(n)
 	}
 	upper := m.upper[(context*64+n-1)*8:][:8]
-	got, at := uint64(1), 1
-	for i := n - 2; i >= 0; i-- {
-		bit := int(v >> i & 1)
-		if at < 8 {
-			bit = c.flag(bit, &upper[at])
-			at = at<<1 | bit
-		} else {
-			bit = c.bit(bit, 1<<15)
-		}
-		got = got<<1 | uint64(bit)
+	rest := n - 1
+	k := min(rest, 3)
+	rest -= k
+	got := uint64(1)<<k | uint64(c.tree(int(v>>rest)&(1<<k-1), k, upper))
+	for rest > 0 {
+		k = min(rest, rawBits)
+		rest -= k
+		got = got<<k | c.raw(v>>rest&(1<<k-1), k)
 	}
 	return got
 }

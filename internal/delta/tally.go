@@ -40,6 +40,8 @@ func (t *tally) add(bit int, p uint32) {
 	t.spent[t.section][t.part] += t.bits[p>>4]
 }
 
+func (t *tally) raw(n int) { t.spent[t.section][t.part] += float64(n) }
+
 // list returns what was spent, in order.
 func (t *tally) list(sections []part) (out []Spent) {
 	for i, kinds := range t.spent {
