@@ -202,33 +202,31 @@ func (im *image) predict(dst, class []byte, off uint64) {
 	im.fill(dst, off)
 	clear(class)
 	im.predictTables(dst, class, off)
+	size, total := uint64(len(im.old)), im.total()
 	im.scan(off, end, func(r ref) {
 		var b [8]byte
 		n := refSize[r.kind]
-		if size := uint64(len(im.old)); r.off < size {
-			copy(b[:], im.old[r.off:min(r.off+n, size)])
-		}
-		if r.off+n > im.total() {
+		if r.off+n > total {
 			return
 		}
+		if r.off < size {
+			copy(b[:], im.old[r.off:])
+		}
 		im.rewrite(b[:], &r)
-		for i := range n {
-			if at := r.off + i; at >= off && at < end {
-				dst[at-off] = b[i]
-				class[at-off] = r.class(i)
-			}
+		first, from, to := r.class(), max(r.off, off), min(r.off+n, end)
+		for at := from; at < to; at++ {
+			dst[at-off] = b[(at-r.off)&7]
+			class[at-off] = first + byte(at-r.off)
 		}
 	})
 }
 
-// class tells byte i of the reference from others: 0 is no reference.
-func (r *ref) class(i uint64) byte {
-	switch r.kind {
-	case refOffset:
-		return byte(104 + int(r.base)*4 + int(i))
-	default:
-		return byte(8 + int(r.kind)*8 + int(i))
+// class is that of the first byte of the reference; those after it have the next ones. 0 is no reference.
+func (r *ref) class() byte {
+	if r.kind == refOffset {
+		return 104 + r.base*4
 	}
+	return 8 + r.kind*8
 }
 
 // scan calls emit for all references that overlap the offsets from lo to hi.
