@@ -14,7 +14,7 @@ type oddsRow [16]odds
 
 const (
 	denseChunk = 32 // bytes that share a flag
-	flagRows   = 1 << 12
+	flagBits   = 11 // of the number of rows for flags
 	likelyBits = 13 // of the number of rows by what a value is likely to be
 	byteRows   = 17 // one for the high half, and one for each of them for the low half
 	flagRate   = 4  // the way that flags go each time: 1/16
@@ -22,7 +22,7 @@ const (
 )
 
 func newDenseModel() *denseModel {
-	m := &denseModel{rows: make([]oddsRow, flagRows+1<<likelyBits+512*byteRows)}
+	m := &denseModel{rows: make([]oddsRow, 1<<flagBits+1<<likelyBits+512*byteRows)}
 	for i := range m.rows {
 		even(m.rows[i][:])
 	}
@@ -37,10 +37,9 @@ func spread(context uint32) uint32 {
 	return (context ^ context>>15) * 0x2c1b3c6d
 }
 
-// flag codes whether something changes.
-func (m *denseModel) flag(c *coder, changed int, context uint32) int {
-	at := spread(context) >> 16
-	o := &m.rows[at>>4][at&15]
+// flag codes whether something changes. What happened last is its place in the row of a context.
+func (m *denseModel) flag(c *coder, changed int, context, last uint32) int {
+	o := &m.rows[spread(context)>>(32-flagBits)][last&15]
 	changed = c.bit(changed, uint32(*o))
 	o.learn(changed, flagRate)
 	return changed
@@ -48,7 +47,7 @@ func (m *denseModel) flag(c *coder, changed int, context uint32) int {
 
 // chunk codes whether anything in a chunk changes.
 func (m *denseModel) chunk(c *coder, changed int) int {
-	changed = m.flag(c, changed, 1<<31|m.dirty&0xff)
+	changed = m.flag(c, changed, 1<<31|m.dirty>>4&15, m.dirty)
 	m.dirty = m.dirty<<1 | uint32(changed)
 	return changed
 }
@@ -63,7 +62,7 @@ func (r *residual) denselyChanged(dst, data, class, fresh []byte) {
 			changed = 1
 		}
 		r.part(partFlags)
-		changed = m.flag(r.c, changed, (k<<4|m.changes&15)<<8|uint32(v))
+		changed = m.flag(r.c, changed, k<<8|uint32(v), m.changes)
 		m.changes = m.changes<<1 | uint32(changed)
 		if changed == 1 {
 			r.part(partChanged)
@@ -87,8 +86,8 @@ func (m *denseModel) value(c *coder, v byte, likely, old uint32) byte {
 }
 
 func (m *denseModel) half(c *coder, v, likely, old uint32) uint32 {
-	a := &m.rows[flagRows+spread(likely)>>(32-likelyBits)]
-	b := &m.rows[flagRows+1<<likelyBits+old]
+	a := &m.rows[1<<flagBits+spread(likely)>>(32-likelyBits)]
+	b := &m.rows[1<<flagBits+1<<likelyBits+old]
 	node := uint32(1)
 	for i := 3; i >= 0; i-- {
 		x, y := &a[node&15], &b[node&15]
