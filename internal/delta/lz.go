@@ -4,7 +4,7 @@ package delta
 // inserted before, each with adaptive odds (as in Pavlov's LZMA).
 type repeater struct {
 	c       *coder
-	history []byte // the last of what was inserted, a ring once it is full
+	history []byte // the last of what was inserted, a ring
 	at      int    // how much that is in all
 	last    [4]uint32
 	left    uint32  // bytes of the current match
@@ -36,7 +36,7 @@ const (
 
 func newRepeater(c *coder) *repeater {
 	z := &repeater{c: c, lengths: newIntModel(8), distances: newIntModel(4), last: [4]uint32{1, 1, 1, 1},
-		history: make([]byte, 0, ringSize)}
+		history: make([]byte, ringSize)}
 	even(z.match[:])
 	even(z.again[:])
 	even(z.which[:])
@@ -47,7 +47,7 @@ func newRepeater(c *coder) *repeater {
 
 // read fills dst.
 func (z *repeater) read(dst []byte) error {
-	for i := range dst {
+	for len(dst) > 0 {
 		if z.left == 0 {
 			if z.token(); z.left > 0 && uint64(z.last[0]) > uint64(min(z.at, ringSize)) {
 				return formatError("a match before the beginning")
@@ -56,30 +56,38 @@ func (z *repeater) read(dst []byte) error {
 		if z.c.bad {
 			return formatError("the body ends early")
 		}
-		dst[i] = z.back(1)
-		if z.left > 0 {
-			z.left--
-			dst[i] = z.back(z.last[0])
-			z.push(dst[i])
+		if z.left == 0 {
+			dst[0], dst = z.back(1), dst[1:]
+			continue
 		}
+		n := min(int(z.left), len(dst))
+		z.repeat(n)
+		for i := range n {
+			dst[i] = z.history[(z.at-n+i)&(ringSize-1)]
+		}
+		z.left, dst = z.left-uint32(n), dst[n:]
 	}
 	return nil
 }
 
+// repeat pushes n bytes of the current match.
+func (z *repeater) repeat(n int) {
+	for from := z.at - int(z.last[0]); n > 0; n-- {
+		z.push(z.history[from&(ringSize-1)])
+		from++
+	}
+}
+
 // back returns the byte a distance ago.
 func (z *repeater) back(distance uint32) byte {
-	if uint64(distance) > uint64(len(z.history)) {
+	if uint64(distance) > uint64(z.at) {
 		return 0
 	}
 	return z.history[(z.at-int(distance))&(ringSize-1)]
 }
 
 func (z *repeater) push(v byte) {
-	if len(z.history) < ringSize {
-		z.history = append(z.history, v)
-	} else {
-		z.history[z.at&(ringSize-1)] = v
-	}
+	z.history[z.at&(ringSize-1)] = v
 	z.at++
 }
 

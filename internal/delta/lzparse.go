@@ -50,9 +50,9 @@ func tokensOf(all []byte) (out []token) {
 		found := p.stretch(at, min(parseStretch, len(all)-at))
 		p.model.tokens = found
 		for len(p.model.tokens) > 0 {
-			for p.model.token(); p.model.left > 0; p.model.left-- {
-				p.model.push(p.model.back(p.model.last[0]))
-			}
+			p.model.token()
+			p.model.repeat(int(p.model.left))
+			p.model.left = 0
 		}
 		out = append(out, found...)
 	}
