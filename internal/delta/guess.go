@@ -39,15 +39,21 @@ func newGuesser(p *plan) *guesser {
 	return g
 }
 
-const nGuesses = 7
+const (
+	nMapped  = 3 // guesses of the map
+	nGuesses = nMapped + 5
+)
 
-// guesses returns places in the old file for one in the residual's output.
-func (g *guesser) guesses(done uint64) (out [nGuesses + 1]uint64) {
-	for i, d := range g.recent {
-		out[3+i] = done + uint64(d)
-	}
-	if g.back == nil {
-		return out
+// guess returns the k-th place in the old file for one in the residual's output, after copying ended at from: three by the
+// map, four by recent distances, and where that was.
+func (g *guesser) guess(k int, done, from uint64) uint64 {
+	switch {
+	case k == nGuesses-1:
+		return from
+	case k >= nMapped:
+		return done + uint64(g.recent[k-nMapped])
+	case g.back == nil:
+		return 0
 	}
 	off := done
 	for _, p := range g.parts {
@@ -60,37 +66,36 @@ func (g *guesser) guesses(done uint64) (out [nGuesses + 1]uint64) {
 	}
 	for _, s := range g.segments {
 		if off-s.off < s.size {
-			g.mapped(s.addr+off-s.off, &out)
-			break
+			return g.mapped(k, s.addr+off-s.off)
 		}
 	}
-	return out
+	return 0
 }
 
-// mapped puts the places that the map gives for an address of the new file first.
-func (g *guesser) mapped(addr uint64, out *[nGuesses + 1]uint64) {
-	i := sort.Search(len(g.back), func(i int) bool { return g.back[i].addr > addr })
-	for k := range 3 {
-		if i-1-k >= 0 {
-			out[k], _ = g.old.offset(addr - uint64(g.back[i-1-k].shift))
-		}
+// mapped returns the place that the k-th last step before an address of the new file gives for it.
+func (g *guesser) mapped(k int, addr uint64) uint64 {
+	i := sort.Search(len(g.back), func(i int) bool { return g.back[i].addr > addr }) - 1 - k
+	if i < 0 {
+		return 0
 	}
+	off, _ := g.old.offset(addr - uint64(g.back[i].shift))
+	return off
 }
 
 // code codes the place at: what it is close to, and how far from that.
 func (g *guesser) code(c *coder, at, from, done uint64, far *intModel) uint64 {
-	guesses := g.guesses(done)
-	guesses[nGuesses] = from
-	best := nGuesses
+	best := nGuesses - 1
 	if c.encoding {
-		for i, v := range guesses {
-			if distance(v, at) < distance(guesses[best], at) {
-				best = i
+		least := distance(from, at)
+		for k := range nGuesses - 1 {
+			if d := distance(g.guess(k, done, from), at); d < least {
+				best, least = k, d
 			}
 		}
 	}
 	best = c.tree(best, 3, g.hits[g.state<<3:])
-	at = guesses[best] + uint64(c.int(int64(at-guesses[best]), far, best))
+	near := g.guess(best, done, from)
+	at = near + uint64(c.int(int64(at-near), far, best))
 	g.state = g.state << 1 & 15
 	if distance(at, from) > nearby {
 		g.state |= 1

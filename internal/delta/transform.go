@@ -123,7 +123,7 @@ func (im *image) predictAll(dst []byte, at int) {
 // expect returns where the map says that a place in the residual's output comes from.
 func (t *transform) expect() func(int) int {
 	g := newGuesser(t.plan)
-	return func(at int) int { return int(g.guesses(uint64(at))[0]) }
+	return func(at int) int { return int(g.guess(0, uint64(at), 0)) }
 }
 
 // encoding is the last that needs the new file as it was read.
