@@ -40,7 +40,7 @@ func (m addressMap) at(addr uint64) uint64 {
 // A lookup finds addresses faster: near the last one, and by an index.
 type lookup struct {
 	m     addressMap
-	index mapIndex
+	index *mapIndex
 	last  int
 }
 
@@ -53,7 +53,9 @@ type mapIndex struct {
 
 const maxSlotBits = 16
 
-func (m addressMap) newIndex() (x mapIndex) {
+// newIndex makes one of at most 1<<maxSlotBits slots, two to four for each step.
+func (m addressMap) newIndex() *mapIndex {
+	x := &mapIndex{}
 	loaded := m.index(spaceAddress-1) + 1
 	if loaded == 0 {
 		return x
@@ -74,7 +76,7 @@ func (m addressMap) newIndex() (x mapIndex) {
 // find is the map's index.
 func (l *lookup) find(addr uint64) int {
 	from, to := 0, len(l.m)
-	if x := &l.index; len(x.before) > 0 && addr >= l.m[0].addr {
+	if x := l.index; x != nil && len(x.before) > 0 && addr >= l.m[0].addr {
 		if slot := (addr - l.m[0].addr) >> x.shift; slot < uint64(len(x.before)-1) {
 			from, to = int(x.before[slot]), int(x.before[slot+1])
 		}

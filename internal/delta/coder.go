@@ -124,6 +124,8 @@ func (c *coder) give(bit int, p uint32) int {
 }
 
 // carry moves out what is settled.
+//
+//go:noinline
 func (c *coder) carry() {
 	for c.width < topWidth {
 		c.width <<= 8

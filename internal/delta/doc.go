@@ -34,8 +34,8 @@
 //	repeats?     whether much is inserted: as literals and matches then (lz.go), and changes by fewer contexts (dense.go)
 //	residual     rounds of copying and inserting, until the new file is complete
 //
-// Whole numbers are coded as their length in bits and the bits below the leading one, with adaptive
-// probabilities (model.go). The bytes that change and those that are inserted are foretold by several contexts,
+// Whole numbers are coded as their length in bits and the bits below the leading one, the upper of them with adaptive
+// probabilities, the others as they are (model.go). The bytes that change and those that are inserted are foretold by several contexts,
 // mixed (mixer.go, change.go, insert.go), or, where there are many, by two at most, so that they are decoded
 // fast. Encoder and decoder run the same procedures, which take bits in one direction and give them in the other: they cannot disagree.
 //

@@ -31,8 +31,12 @@ var (
 )
 
 func makeShapes() (t [512]shape) {
-	for i := range 256 {
-		t[i], t[256+i] = shapeOf(oneByte[i]), shapeOf(twoByte[i])
+	for i := range t {
+		kinds := oneByte
+		if i >= 256 {
+			kinds = twoByte
+		}
+		t[i] = shapeOf(kinds[i&255])
 	}
 	return t
 }

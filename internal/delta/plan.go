@@ -151,8 +151,11 @@ func (im *image) prepare(r *room) error {
 
 // move sets the maps.
 func (im *image) move(m, lines addressMap) {
-	near := lookup{m: m, index: m.newIndex()}
-	im.moves, im.from, im.to, im.pcs, im.lines = m, near, near, near, lookup{m: lines}
+	im.moves, im.lines = m, lookup{m: lines}
+	x := m.newIndex()
+	for _, l := range []*lookup{&im.from, &im.to, &im.pcs} {
+		*l = lookup{m: m, index: x}
+	}
 }
 
 // source returns what the residual copies from.

@@ -250,6 +250,7 @@ func example(t testing.TB, name string) (old, fresh []byte, p *plan) {
 	fresh = make([]byte, im.total())
 	im.predict(fresh, make([]byte, len(fresh)), 0)
 	fresh = append(fresh[:0x3000], append([]byte("some new code"), fresh[0x3000:]...)...)
+	fresh = append(fresh[:0x1234], fresh[0x1271:]...) // after which chunks and blocks begin elsewhere
 	for i := 0; i < len(fresh); i += 1999 {
 		fresh[i] ^= 0x10
 	}
