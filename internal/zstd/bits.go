@@ -10,9 +10,10 @@ import (
 const margin = 32
 
 // load returns the bits of a stream before the bit pos, the next one on top; at least 56 are valid.
-// It needs 7 bytes before the one of pos.
+// A slice with all three bounds is checked once, and its address comes without detours.
 func load(s []byte, pos uint) uint64 {
-	return binary.LittleEndian.Uint64(s[pos>>3-7:]) << 1 << (^pos & 7)
+	i := pos >> 3
+	return binary.LittleEndian.Uint64(s[i:i+8:i+8]) << 1 << (^pos & 7)
 }
 
 // top returns the n upper bits of v, n being less than 64.
@@ -21,10 +22,13 @@ func top(v, n uint64) uint64 { return v >> 1 >> (^n & 63) }
 // A backward is a bit stream that is read from its end: sequences and all that is coded by Huffman and FSE.
 type backward struct {
 	data []byte // margin bytes, and the stream
-	pos  uint   // of the bit after the next one, from the start of data
+	pos  uint   // of the bit after the next one, from the start of data, less ahead
 }
 
-const origin = 8 * margin // pos when all is read
+const (
+	ahead  = 7 * 8            // bits that lie in the bytes before the one with the next bit, in what is loaded at once
+	origin = 8*margin - ahead // pos when all is read
+)
 
 // backwardAt is the stream in buf[from:to]. Its last byte marks the end with its highest bit.
 func backwardAt(buf []byte, from, to int) (backward, error) {
@@ -32,7 +36,7 @@ func backwardAt(buf []byte, from, to int) (backward, error) {
 		return backward{}, formatError("a bit stream without an end")
 	}
 	b := backward{data: buf[from-margin : to]}
-	b.pos = uint(8*len(b.data)-9) + uint(bits.Len8(buf[to-1]))
+	b.pos = uint(8*len(b.data)-9-ahead) + uint(bits.Len8(buf[to-1]))
 	return b, nil
 }
 

@@ -3,6 +3,7 @@ package zstd
 import (
 	"bytes"
 	"errors"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -221,6 +222,31 @@ func TestLaps(t *testing.T) {
 		got, err := decoded(bytes.NewReader(append(data, raw(true, "")...)))
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("window %d: %d bytes of %d, %v", window, len(got), len(want), err)
+		}
+	}
+}
+
+// Matches of all lengths that may overlap themselves or the copies' pieces.
+func TestOverlaps(t *testing.T) {
+	for offset := range 70 {
+		offset++
+		want := make([]byte, offset)
+		for i := range want {
+			want[i] = byte(i)
+		}
+		code := bits.Len(uint(offset+3)) - 1
+		back := field{uint(offset + 3 - 1<<code), uint(code)}
+		for match := range byte(32) {
+			long := 3 + int(match)
+			want, data := slices.Clone(want), aFrame(0, raw(false, string(want))...)
+			for range long + 67 {
+				want = append(want, want[len(want)-offset])
+			}
+			data = append(data, compressed(false, plainLiterals(""), sameCodes(1, 0, byte(code), match, back))...)
+			data = append(data, compressed(true, plainLiterals(""), sameCodes(1, 0, byte(code), 40, back, field{0, 4}))...)
+			if got, err := decoded(bytes.NewReader(data)); err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("%d bytes back, %d long: %v, %v; want %v", offset, long, got, err, want)
+			}
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package zstd
 
+import "math/bits"
+
 // execute decodes n sequences and carries each out: it copies literals, then a match. The literals that are left
 // are the end of the block.
 func (b *block) execute(n int, stream backward, h *history, f *frame) (int, error) {
@@ -33,34 +35,38 @@ type execution struct {
 	window int // and so is this
 }
 
-// run is where decoding spends its time. What a sequence takes from the stream is in one load or two, and copies
-// are of 16 bytes, past what was asked for, where the margins allow it.
+// run is where decoding spends its time. What a sequence takes from the stream is in one load or two: it is turned to where the value
+// belongs, and what is above that masked. Copies are of 16 bytes, past what was asked for, where the margins allow it. Places are of 32 bits,
+// so that the compiler knows that a few more do not overflow, and checks each copy's bounds once.
 func (e *execution) run(n int, b *block, h *history, literalState, offsetState, matchState uint64) error {
 	literalCells, offsetCells, matchCells := &b.literalLengths.current.cells, &b.offsets.current.cells, &b.matchLengths.current.cells
 	s, pos := e.stream.data, e.stream.pos
-	buf, to := h.buf, e.to
-	literals, used, count := b.literals, 0, len(b.literals)-margin
+	buf, to, limit := h.buf, uint32(e.to), uint32(e.limit)
+	literals, used, count := b.literals, uint32(0), uint32(len(b.literals)-margin)
 	r0, r1, r2 := b.repeats[0], b.repeats[1], b.repeats[2]
+	masks := newMasks()
 	for ; n > 0; n-- {
 		lc, oc, mc := literalCells[literalState%maxSize], offsetCells[offsetState%maxSize], matchCells[matchState%maxSize]
-		v := load(s, pos)
-		offset := int(oc.base() + top(v, uint64(oc)))
-		v <<= oc & 63
-		match := int(mc.base() + top(v, uint64(mc)))
-		v <<= mc & 63
-		literal := int(lc.base() + top(v, uint64(lc)))
-		v <<= lc & 63
+		v := bits.RotateLeft64(load(s, pos), int(oc))
+		offset, match, literal := int(oc.base()+v&masks[oc%32]), uint32(mc.base()), uint32(lc.base())
+		if (lc|mc)&0xff != 0 {
+			v = bits.RotateLeft64(v, int(mc))
+			match += uint32(v & masks[mc%32])
+			v = bits.RotateLeft64(v, int(lc))
+			literal += uint32(v & masks[lc%32])
+		}
 		sum := uint(lc + oc + mc)
 		pos -= sum & 0xff
 		if n > 1 {
 			if sum&0xff > 56-(9+9+8) {
 				v = load(s, pos)
 			}
-			literalState = lc.next() + top(v, uint64(lc>>8))
-			v <<= lc >> 8 & 63
-			matchState = mc.next() + top(v, uint64(mc>>8))
-			v <<= mc >> 8 & 63
-			offsetState = oc.next() + top(v, uint64(oc>>8))
+			v = bits.RotateLeft64(v, int(lc>>8))
+			literalState = lc.next() + v&masks[lc>>8%32]
+			v = bits.RotateLeft64(v, int(mc>>8))
+			matchState = mc.next() + v&masks[mc>>8%32]
+			v = bits.RotateLeft64(v, int(oc>>8))
+			offsetState = oc.next() + v&masks[oc>>8%32]
 			pos -= sum >> 8 & 0xff
 		}
 		if oc&0xff > 1 {
@@ -72,44 +78,49 @@ func (e *execution) run(n int, b *block, h *history, literalState, offsetState, 
 			r0, r1, r2 = repeat(offset, r0, r1, r2)
 			offset = r0
 		}
-		if pos < origin || used+literal > count || to+literal+match > e.limit {
+		if pos < origin || used+literal > count || to+literal+match > limit {
 			return errTooLong
 		}
 
-		*(*[16]byte)(buf[to:]) = *(*[16]byte)(literals[used:])
+		t, u := uint(to), uint(used)
+		*(*[16]byte)(buf[t : t+16 : t+16]) = *(*[16]byte)(literals[u : u+16 : u+16])
 		if literal > 16 {
 			copy(buf[to+16:to+literal], literals[used+16:])
 		}
 		to += literal
 		used += literal
-		if offset > e.reach+to || offset > e.window || offset == 0 {
-			return formatError("a match %d bytes back, of %d", offset, e.reach+to)
+		from := int(to) - offset
+		if from+e.reach < 0 || uint(offset-1) >= uint(e.window) {
+			return formatError("a match %d bytes back, of %d", offset, e.reach+int(to))
 		}
-		from := to - offset
-		if from < 0 {
-			if from += h.lap; from+match > h.lap || offset < 16 {
-				h.copyOver(to, from, match)
-				to += match
-				continue
-			}
-		}
-		if offset < 16 {
-			copyPattern(buf, to, from, match)
+		if from < 0 || offset < 16 {
+			h.copyNear(int(to), from, int(match))
 			to += match
 			continue
 		}
-		*(*[16]byte)(buf[to:]) = *(*[16]byte)(buf[from:])
-		for i := 16; i < match; i += 16 {
-			*(*[16]byte)(buf[to+i:]) = *(*[16]byte)(buf[from+i:])
-		}
+		t, u = uint(to), uint(uint32(from))
 		to += match
+		p, q := (*[32]byte)(buf[t:t+32:t+32]), (*[32]byte)(buf[u:u+32:u+32])
+		*(*[16]byte)(p[:16]) = *(*[16]byte)(q[:16])
+		*(*[16]byte)(p[16:]) = *(*[16]byte)(q[16:])
+		for i := uint(32); i < uint(match); i += 16 {
+			*(*[16]byte)(buf[t+i : t+i+16 : t+i+16]) = *(*[16]byte)(buf[u+i : u+i+16 : u+i+16])
+		}
 	}
 	if pos != origin {
 		return formatError("sequences left over")
 	}
 	b.repeats = [3]int{r0, r1, r2}
-	e.used, e.to = used, to
+	e.used, e.to = int(used), int(to)
 	return nil
+}
+
+// newMasks are n bits each, by n.
+func newMasks() (masks [32]uint64) {
+	for n := range masks {
+		masks[n] = 1<<n - 1
+	}
+	return masks
 }
 
 // repeat makes the which-th of the last offsets, or for 4 the last less 1, the last.
@@ -125,15 +136,13 @@ func repeat(which, r0, r1, r2 int) (int, int, int) {
 	return r0 - 1, r0, r1
 }
 
-// copyPattern copies a match that may overlap itself: what was copied is copied again.
-func copyPattern(buf []byte, to, from, n int) {
-	for end := to + n; to < end; {
-		to += copy(buf[to:end], buf[from:to])
+// copyNear copies a match that begins in the lap before, where from is less than 0, or may overlap itself.
+func (h *history) copyNear(to, from, n int) {
+	if from < 0 {
+		before := copy(h.buf[to:to+n], h.buf[from+h.lap:h.lap])
+		to, from, n = to+before, 0, n-before
 	}
-}
-
-// copyOver copies a match that begins in the lap before and may go on in this one.
-func (h *history) copyOver(to, from, n int) {
-	before := copy(h.buf[to:to+n], h.buf[from:h.lap])
-	copyPattern(h.buf, to+before, 0, n-before)
+	for end := to + n; to < end; { // what was copied is copied again
+		to += copy(h.buf[to:end], h.buf[from:to])
+	}
 }
