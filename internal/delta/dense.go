@@ -30,8 +30,6 @@ func newDenseModel() *denseModel {
 }
 
 // spread makes a hash of a context.
-//
-//go:noinline
 func spread(context uint32) uint32 {
 	context *= 0x85ebca6b
 	return (context ^ context>>15) * 0x2c1b3c6d
@@ -56,12 +54,12 @@ func (m *denseModel) chunk(c *coder, changed int) int {
 func (r *residual) denselyChanged(dst, data, class, fresh []byte) {
 	m := r.dense
 	r.budget -= int64(len(data)) / 4
+	r.part(partFlags)
 	for i, v := range data {
 		changed, k := 0, uint32(class[i])
 		if fresh != nil && fresh[i] != v {
 			changed = 1
 		}
-		r.part(partFlags)
 		changed = m.flag(r.c, changed, k<<8|uint32(v), m.changes)
 		m.changes = m.changes<<1 | uint32(changed)
 		if changed == 1 {
@@ -73,6 +71,7 @@ func (r *residual) denselyChanged(dst, data, class, fresh []byte) {
 			}
 			v = m.value(r.c, v, k<<8|uint32(old+m.diffs[k]), uint32(old)|min(k, 1)<<8)
 			m.diffs[k] = v - old
+			r.part(partFlags)
 		}
 		dst[i] = v
 	}

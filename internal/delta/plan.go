@@ -183,8 +183,8 @@ type block struct {
 }
 
 const (
-	blockSize    = 1 << 11
-	cachedBlocks = 1024
+	blockSize    = 1 << 10
+	cachedBlocks = 2048
 )
 
 var noClasses [blockSize]byte
