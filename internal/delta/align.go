@@ -23,6 +23,7 @@ type alignment struct {
 	from   int                 // what goes on begins there in the new file,
 	pos    int                 // and there in the old one
 	out    []stretch
+	ahead  outlook
 }
 
 // alignedPart is how much of the new file is aligned at a time: what comes out does not depend on how many processors there are.
@@ -71,7 +72,10 @@ func (a *alignment) leave(scan int) (_, pos, n, score int) {
 		if a.expect != nil {
 			expected = a.expect(scan)
 		}
-		pos, n, worth = a.longest(a.fresh, scan, scan+shift, expected, a.far)
+		pos, n, worth = a.longest(scan, scan+shift, expected)
+		if pos == scan+shift && done < scan+n { // what is between done and scan does not agree
+			score, done = score+scan+n-max(done, scan), scan+n
+		}
 		for ; done < scan+n; done++ {
 			score += one(a.agrees(done, shift))
 		}
@@ -81,6 +85,45 @@ func (a *alignment) leave(scan int) (_, pos, n, score int) {
 		score -= one(a.agrees(scan, shift))
 	}
 	return scan, pos, n, score
+}
+
+// longest returns the place in old with the match of the new file from scan on that is worth most: length less what it
+// costs to say where. Places at hints come first and cost nothing.
+func (a *alignment) longest(scan, hint, expected int) (at, n, worth int) {
+	rest := a.fresh[scan:]
+	for _, h := range [...]int{hint, expected} {
+		if h >= 0 && h < len(a.old) {
+			if l := common(a.old[h:], rest); l > n {
+				at, n, worth = h, l, l
+			}
+		}
+	}
+	if scan == 0 || len(rest) < seedLength {
+		return at, n, worth
+	}
+	if scan-a.ahead.from >= a.ahead.n {
+		a.look(&a.ahead, a.fresh, scan)
+	}
+	s, mask, looked := &a.ahead.spans[scan-a.ahead.from], uint32(1)<<a.tag-1, 0
+	for k := s.to; k > s.from && looked < maxChain; k-- {
+		place := a.places[k-1]
+		if place&mask != s.more {
+			continue
+		}
+		looked++
+		i, cost := int(place>>a.tag), a.far
+		if near(i, hint) || near(i, expected) {
+			cost = 1
+		}
+		need := worth + cost
+		if need >= len(rest) || i+need >= len(a.old) || a.old[i+need] != rest[need] {
+			continue
+		}
+		if l := common(a.old[i:], rest); l-cost > worth {
+			at, n, worth = i, l, l-cost
+		}
+	}
+	return at, n, worth
 }
 
 // agrees tells whether what is at a place of the new file is in the old one.
@@ -114,14 +157,21 @@ func (a *alignment) close(scan, pos int) {
 	a.from, a.pos = scan-back, pos-back
 }
 
+// hopeless is by how many bytes an alignment may do more harm than good without being given up.
+const hopeless = 1 << 10
+
 // forward extends the alignment as far as it does more good than harm.
 func (a *alignment) forward(end int) int {
+	fresh := a.fresh[a.from:end]
+	old := a.old[min(max(a.pos, 0), len(a.old)):]
+	fresh = fresh[:min(len(fresh), len(old))]
 	sum, best, n := 0, 0, 0
-	for i := 0; a.from+i < end && a.pos+i < len(a.old); {
-		if a.old[a.pos+i] == a.fresh[a.from+i] {
-			sum++
+	for i := 0; i < len(fresh) && sum*2-i > best*2-n-hopeless; i++ {
+		if old[i] != fresh[i] {
+			continue
 		}
-		i++
+		k := common(old[i:], fresh[i:])
+		sum, i = sum+k, i+k
 		if sum*2-i > best*2-n {
 			best, n = sum, i
 		}
@@ -129,17 +179,22 @@ func (a *alignment) forward(end int) int {
 	return n
 }
 
+// backward tells how far before scan the alignment that begins there with pos does so.
 func (a *alignment) backward(scan, pos int) int {
-	sum, best, n := 0, 0, 0
-	for i := 1; scan >= a.from+i && pos >= i; i++ {
-		if a.old[pos-i] == a.fresh[scan-i] {
-			sum++
+	n := min(scan-a.from, pos)
+	fresh, old := a.fresh[scan-n:scan], a.old[pos-n:pos]
+	sum, best, back := 0, 0, 0
+	for i := 0; i < n && sum*2-i > best*2-back-hopeless; i++ {
+		if old[n-i-1] != fresh[n-i-1] {
+			continue
 		}
-		if sum*2-i > best*2-n {
-			best, n = sum, i
+		k := commonEnd(old[:n-i], fresh[:n-i])
+		sum, i = sum+k, i+k
+		if sum*2-i > best*2-back {
+			best, back = sum, i
 		}
 	}
-	return n
+	return back
 }
 
 // split tells how many of the bytes that both alignments claim the first keeps.

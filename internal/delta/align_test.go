@@ -2,6 +2,7 @@ package delta
 
 import (
 	"bytes"
+	"cmp"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -32,23 +33,65 @@ func TestAlignmentOfParts(t *testing.T) {
 	}
 }
 
-// A place that is looked up is one wherever it is in a file, and one in two or so is.
-func TestSeedsMoveAlong(t *testing.T) {
+// A matcher knows half of all places or so, by their hashes, in order: what sorting them at once would give.
+func TestPlacesAreKnown(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
-	b := make([]byte, 1<<16)
-	for i := range b {
-		b[i] = byte(r.Uint32())
+	noise := make([]byte, 1<<16)
+	for i := range noise {
+		noise[i] = byte(r.Uint32())
 	}
-	n := 0
-	for i := 1; i+seedLength < len(b); i++ {
-		v, ok := seed(b, i)
-		w, also := seed(b[i-1:], 1)
-		if v != w || ok != also {
-			t.Fatalf("place %d is looked up, or not, for where it is", i)
+	for name, b := range map[string][]byte{"noise": noise, "text": text(2000, 0), "short": noise[:9], "shorter": noise[:8],
+		"runs": slices.Concat(make([]byte, 5000), bytes.Repeat([]byte("abc"), 5000), noise[:3000], make([]byte, 70))} {
+		m := newMatcher(b)
+		var want []uint64 // hash, place
+		for i := 1; i+seedLength <= len(b); i++ {
+			if v := word(b[i:]) * hashFactor; uint32(v) < uint32(word(b[i-1:])*hashFactor) {
+				want = append(want, v>>(64-m.bits)<<32|uint64(uint32(i)<<m.tag|m.more(v)))
+			}
 		}
-		n += one(ok)
+		slices.SortFunc(want, func(a, b uint64) int {
+			return cmp.Or(cmp.Compare(a>>32, b>>32), cmp.Compare(uint32(a)>>m.tag, uint32(b)>>m.tag))
+		})
+		var got []uint64
+		for h := range len(m.starts) - 1 {
+			for _, p := range m.places[m.starts[h]:m.starts[h+1]] {
+				got = append(got, uint64(h)<<32|uint64(p))
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %d places, and not %d, or others", name, len(got), len(want))
+		}
+		if n := len(want); name == "noise" && (n < len(b)*2/5 || n > len(b)*3/5) {
+			t.Errorf("%d of %d places are looked up", n, len(b))
+		}
 	}
-	if n < len(b)*2/5 || n > len(b)*3/5 {
-		t.Errorf("%d of %d places are looked up", n, len(b))
+}
+
+// References in two runs, or in more, come in order, and those of one offset as they were.
+func TestOrderOfReferences(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	for runs := range 5 {
+		var list []placed
+		for k := range runs {
+			for off := uint32(0); off < 1000; off += r.Uint32N(9) {
+				list = append(list, placed{off: off, target: uint64(k)<<32 | uint64(len(list))})
+			}
+		}
+		order(list)
+		if !slices.IsSortedFunc(list, func(a, b placed) int { return cmp.Or(cmp.Compare(a.off, b.off), cmp.Compare(a.target, b.target)) }) {
+			t.Errorf("%d runs: not in order", runs)
+		}
+	}
+}
+
+func TestOrderOfVotes(t *testing.T) {
+	r := rand.New(rand.NewPCG(10, 10))
+	list := make([]vote, 20_000)
+	for i := range list {
+		list[i] = vote{r.Uint64N(300) << r.IntN(50), int64(r.IntN(5) - 2)}
+	}
+	sortVotes(list, 56)
+	if !slices.IsSortedFunc(list, func(a, b vote) int { return cmp.Or(cmp.Compare(a.addr, b.addr), cmp.Compare(a.shift, b.shift)) }) {
+		t.Error("not in order")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sort"
+	"sync"
 )
 
 // Options of Diff. The zero value is good.
@@ -58,6 +59,7 @@ const garbage = 15
 type differ struct {
 	old, fresh []byte
 	tries      []try
+	mutex      sync.Mutex // of what follows
 	progress   func(done, all int)
 	done       int
 }
@@ -71,6 +73,8 @@ type try struct {
 const allSteps = 6
 
 func (d *differ) step() {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
 	if d.done = min(d.done+1, allSteps-1); d.progress != nil {
 		d.progress(d.done, allSteps)
 	}
@@ -91,15 +95,94 @@ const muchShare = 6
 
 // generic takes the files as data.
 func (d *differ) generic() {
-	e := &encoding{old: d.old, fresh: d.fresh, plan: &plan{}}
-	m := newMatcher(d.old)
-	for _, c := range dataCosts {
-		d.try(e, m.stretches(d.fresh, c, nil))
-	}
-	if len(d.tries) == 0 {
-		d.try(e, nil) // everything inserted: no limit is in the way of that
-	}
+	ways := d.ways()
 	d.step()
+	debug.FreeOSMemory() // what the matcher took
+	tries := make([]*try, len(ways))
+	needs := make([]int, len(ways))
+	for i, w := range ways {
+		needs[i] = w.memory(d)
+	}
+	within(atOnce*max(len(d.old), len(d.fresh)), needs, func(i int) {
+		tries[i] = d.encode(&encoding{old: d.old, fresh: d.fresh, plan: &plan{}, repeats: ways[i].repeats}, ways[i].found)
+		debug.FreeOSMemory() // what it took
+		d.step()
+	})
+	d.keep(tries...)
+	if len(d.tries) == 0 {
+		d.try(&encoding{old: d.old, fresh: d.fresh, plan: &plan{}}, nil) // everything inserted: no limit is in the way of that
+	}
+}
+
+// A way to make data of data: an alignment, or literals and matches alone.
+type way struct {
+	found   []stretch
+	repeats bool
+}
+
+// repeatedShare is of how much of the new file more has to be inserted or changed for literals and matches alone to be tried: what is
+// compressed shares short pieces.
+const repeatedShare = 16
+
+// ways are those that look good. Of alignments with so many insertions that they are literals and matches all the same, one is enough, and
+// only if much is aligned.
+func (d *differ) ways() (out []way) {
+	m := newMatcher(d.old)
+	var found [len(dataCosts)][]stretch
+	together(func() { found[0] = m.stretches(d.fresh, dataCosts[0], nil) }, func() {
+		for i := 1; i < len(found); i++ {
+			found[i] = m.stretches(d.fresh, dataCosts[i], nil)
+		}
+	})
+	size := len(d.fresh)
+	for i, s := range found {
+		if n := copied(s); size-n <= modelledData || i == 0 && n > size/4 {
+			out = append(out, way{found: s})
+		}
+	}
+	if s := found[0]; size-copied(s)+changed(d.old, d.fresh, s) > size/repeatedShare {
+		out = append(out, way{repeats: true})
+	}
+	return out
+}
+
+// memory is what encoding takes, about, in bytes.
+func (w way) memory(d *differ) int {
+	const models = 24 << 20
+	n := models + len(d.fresh) // for the patch
+	if w.repeats || len(d.fresh)-copied(w.found) > modelledData {
+		n += 4 * (len(d.old) + len(d.fresh)) // for the places of a parser
+	}
+	return n
+}
+
+// atOnce is how many times the larger file may be in use by what is encoded beside each other.
+const atOnce = 8
+
+// within does things beside each other, those that need at most so much together, and one at least.
+func within(room int, needs []int, do func(int)) {
+	var wait sync.WaitGroup
+	var mutex sync.Mutex
+	free := sync.NewCond(&mutex)
+	used := 0
+	for i, n := range needs {
+		mutex.Lock()
+		for used > 0 && used+n > room {
+			free.Wait()
+		}
+		used += n
+		mutex.Unlock()
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			do(i)
+			mutex.Lock()
+			used -= n
+			mutex.Unlock()
+			free.Signal()
+		}()
+	}
+	wait.Wait()
 }
 
 // transformed takes them as Go executables, if they are. It tells whether that pays, so that taking them as data is no use.
@@ -129,12 +212,27 @@ func (d *differ) transformed() (pays bool) {
 	return len(d.tries) > 0 && (pays || len(d.tries[0].patch) <= len(d.fresh)/20)
 }
 
-// try encodes one alignment. What cannot be encoded within the limits is no delta.
-func (d *differ) try(e *encoding, s []stretch) {
-	if patch, stats, err := e.encode(d.fresh, s); err == nil {
-		d.tries = append(d.tries, try{patch, stats})
+// try encodes one alignment.
+func (d *differ) try(e *encoding, s []stretch) { d.keep(d.encode(e, s)) }
+
+// encode makes the patch of an alignment. What cannot be encoded within the limits is none.
+func (d *differ) encode(e *encoding, s []stretch) *try {
+	patch, stats, err := e.encode(d.fresh, s)
+	if err != nil {
+		return nil
+	}
+	return &try{patch, stats}
+}
+
+// keep keeps the smallest tries, and one more of them than should be needed. Of two of a size the first is better.
+func (d *differ) keep(tries ...*try) {
+	for _, t := range tries {
+		if t != nil {
+			d.tries = append(d.tries, *t)
+		}
 	}
 	sort.SliceStable(d.tries, func(i, j int) bool { return len(d.tries[i].patch) < len(d.tries[j].patch) })
+	d.tries = d.tries[:min(len(d.tries), 2)]
 }
 
 // best returns the smallest that the decoder makes the new file of.

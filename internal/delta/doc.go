@@ -37,7 +37,9 @@
 // Whole numbers are coded as their length in bits and the bits below the leading one, the upper of them with adaptive
 // probabilities, the others as they are (model.go). The bytes that change and those that are inserted are foretold by several contexts,
 // mixed (mixer.go, change.go, insert.go), or, where there are many, by two at most, so that they are decoded
-// fast. Encoder and decoder run the same procedures, which take bits in one direction and give them in the other: they cannot disagree.
+// fast. Literals and matches go by a history, the last 8 MB of what was inserted. Where the old file is not transformed, that is the last 8 MB
+// of the new file, copies included, and before it the whole old file: a distance may lead into either. Encoder and decoder run
+// the same procedures, which take bits in one direction and give them in the other: they cannot disagree.
 //
 // The body ends where the patch ends, neither earlier nor later.
 //

@@ -1,10 +1,13 @@
 package delta
 
+import "slices"
+
 // An encoding makes patches of alignments.
 type encoding struct {
 	old, fresh []byte // fresh is without the generated parts
 	plan       *plan
 	sections   []part // of fresh, for the tally
+	repeats    bool   // whether insertions are coded as literals and matches, few as they may be
 }
 
 // How many inserted bytes are modelled, which makes them small and slow to decode; more are coded as literals and
@@ -31,7 +34,7 @@ func (e *encoding) encode(whole []byte, s []stretch) ([]byte, *Stats, error) {
 		stats.Copied += int64(o.copied)
 		stats.Inserted += int64(o.inserted)
 	}
-	e.plan.repeats = stats.Inserted > e.modelled()
+	e.plan.repeats = e.repeats || stats.Inserted > e.modelled()
 	stats.Repeats = e.plan.repeats
 	body, err := e.body(rounds, h.newSize, stats)
 	if err != nil {
@@ -50,7 +53,13 @@ func (e *encoding) body(rounds []op, newSize uint64, stats *Stats) ([]byte, erro
 	r := newResidual(c, e.plan, e.old)
 	r.sections = e.sections
 	if e.plan.repeats {
-		r.repeats.tokens = tokensOf(insertions(rounds, e.fresh))
+		if z := r.repeats; z.whole {
+			c.out = slices.Grow(c.out, int(stats.Inserted)) // of what is not touched there is no memory; growing would take twice
+			z.more = newParser(z, e.fresh, rounds).next
+		} else {
+			all := insertions(rounds, e.fresh)
+			z.more = newParser(z, all, []op{{inserted: len(all)}}).next
+		}
 	}
 	if err := r.encode(rounds, e.fresh); err != nil {
 		return nil, err

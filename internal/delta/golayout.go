@@ -27,7 +27,8 @@ type goFile struct {
 	image  *image
 	masked []byte // until it is aligned
 	expansion
-	find generated // of findfunctab; size 0 if there is none that can be generated
+	find  generated // of findfunctab; size 0 if there is none that can be generated
+	count int       // of references, once they were counted
 }
 
 // parseGo reads a Go executable, or returns nil. Compressed sections are unpacked behind it or in place.

@@ -11,7 +11,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"sync"
 	"testing"
+	"time"
 )
 
 // A kind is a pair of files that are no executables of Go.
@@ -44,6 +47,7 @@ func kinds(t testing.TB) []kind {
 		{"short text", text(20, 0), text(21, 7), 65},
 		{"a zip", zipped(t, 0), zipped(t, 1), 1299},
 		{"a JPEG", photo(t, 0), photo(t, 1), 3951},
+		{"packed", pieces(200_000, 0), pieces(200_000, 1), 96658},
 	}
 	for _, pair := range [][2]string{{"/bin/ls", "/bin/dir"}, {"/bin/gzip", "/bin/ls"}, {"/bin/ls", "/bin/ls"}} {
 		old, err1 := os.ReadFile(pair[0])
@@ -85,6 +89,21 @@ func zipped(t testing.TB, version int) []byte {
 	return b.Bytes()
 }
 
+// pieces are n bytes or so of what a packer that keeps to bytes makes of a program: literals, which versions share, between offsets
+// and bits, which they do not.
+func pieces(n int, version uint64) (out []byte) {
+	shared, own := rand.New(rand.NewPCG(5, 5)), rand.New(rand.NewPCG(6, version))
+	for len(out) < n {
+		for range 3 + shared.IntN(6) {
+			out = append(out, byte(shared.Uint32()))
+		}
+		for range 1 + own.IntN(3) {
+			out = append(out, byte(own.Uint32()))
+		}
+	}
+	return out
+}
+
 // photo is a picture with some grain; another version has a spot.
 func photo(t testing.TB, version int) []byte {
 	t.Helper()
@@ -123,6 +142,51 @@ func TestAnyTwoFiles(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A patch does not depend on how many processors there are.
+func TestAnyNumberOfProcessors(t *testing.T) {
+	for _, k := range []kind{{"text", text(3000, 0), text(3000, 100), 0}, {"packed", pieces(50_000, 0), pieces(50_000, 1), 0}} {
+		var patches [2][]byte
+		for i, n := range []int{1, 8} {
+			before := runtime.GOMAXPROCS(n)
+			patches[i], _ = diffed(t, k.old, k.fresh)
+			runtime.GOMAXPROCS(before)
+		}
+		if !bytes.Equal(patches[0], patches[1]) {
+			t.Errorf("%s: %d bytes by one processor, and %d others by eight", k.name, len(patches[0]), len(patches[1]))
+		}
+	}
+}
+
+// What is done beside each other stays within the room that there is, uses it, and one thing is always done.
+func TestWithin(t *testing.T) {
+	var mutex sync.Mutex
+	used, most, done := 0, 0, 0
+	needs := []int{4, 4, 4, 30, 4, 4}
+	within(10, needs, func(i int) {
+		mutex.Lock()
+		if used += needs[i]; used > 10 && used != needs[i] {
+			t.Errorf("%d are used", used)
+		}
+		most = max(most, used)
+		mutex.Unlock()
+		time.Sleep(20 * time.Millisecond)
+		mutex.Lock()
+		used, done = used-needs[i], done+1
+		mutex.Unlock()
+	})
+	if done != len(needs) || most != 30 {
+		t.Errorf("%d of %d done, %d used at the most", done, len(needs), most)
+	}
+	meet := make(chan bool) // two that wait for each other
+	within(10, []int{5, 5}, func(i int) {
+		if i == 0 {
+			meet <- true
+		} else {
+			<-meet
+		}
+	})
 }
 
 // BenchmarkKinds prints what deltas of such pairs take, and zstd's, where it is installed. `make bench-delta` shows it.

@@ -1,15 +1,19 @@
 package delta
 
 // A repeater codes what is inserted where it is too much to model each byte: literals, and matches with what was
-// inserted before, each with adaptive odds (as in Pavlov's LZMA).
+// inserted before, each with adaptive odds (as in Pavlov's LZMA). Where the files are data, the history is the old file and
+// all of the new one so far.
 type repeater struct {
 	c       *coder
-	history []byte // the last of what was inserted, a ring
+	whole   bool   // whether the files are data
+	old     []byte // the old file then
+	history []byte // the last of what was inserted, or of the new file: a ring
 	at      int    // how much that is in all
 	last    [4]uint32
-	left    uint32  // bytes of the current match
-	state   uint32  // kinds of the last three tokens
-	tokens  []token // encoder: what is to come
+	left    uint32         // bytes of the current match
+	state   uint32         // kinds of the last three tokens
+	tokens  []token        // encoder: what is to come,
+	more    func() []token // and from where more does
 
 	match, again [64]odds
 	which        [4]odds
@@ -49,7 +53,7 @@ func newRepeater(c *coder) *repeater {
 func (z *repeater) read(dst []byte) error {
 	for len(dst) > 0 {
 		if z.left == 0 {
-			if z.token(); z.left > 0 && uint64(z.last[0]) > uint64(min(z.at, ringSize)) {
+			if z.token(); z.left > 0 && uint64(z.last[0]) > uint64(min(z.at, ringSize)) && z.before(z.last[0]) < 0 {
 				return formatError("a match before the beginning")
 			}
 		}
@@ -72,6 +76,13 @@ func (z *repeater) read(dst []byte) error {
 
 // repeat pushes n bytes of the current match.
 func (z *repeater) repeat(n int) {
+	for ; n > 0; n-- {
+		i := z.before(z.last[0])
+		if i < 0 {
+			break
+		}
+		z.push(z.old[i])
+	}
 	for from := z.at - int(z.last[0]); n > 0; n-- {
 		z.push(z.history[from&(ringSize-1)])
 		from++
@@ -86,6 +97,16 @@ func (z *repeater) back(distance uint32) byte {
 	return z.history[(z.at-int(distance))&(ringSize-1)]
 }
 
+// before returns where in the old file a distance leads to, or -1. One function costs every program less than three.
+//
+//go:noinline
+func (z *repeater) before(distance uint32) int {
+	if k := uint64(distance) - uint64(z.at); k-1 < uint64(len(z.old)) {
+		return len(z.old) - int(k)
+	}
+	return -1
+}
+
 func (z *repeater) push(v byte) {
 	z.history[z.at&(ringSize-1)] = v
 	z.at++
@@ -95,6 +116,9 @@ func (z *repeater) push(v byte) {
 func (z *repeater) token() {
 	var t token
 	if z.c.encoding {
+		if len(z.tokens) == 0 {
+			z.tokens = z.more()
+		}
 		t, z.tokens = z.tokens[0], z.tokens[1:]
 	}
 	if z.c.flag(one(t.n > 0), &z.match[z.state]) == 0 {
@@ -134,6 +158,11 @@ func (z *repeater) index(t token) int {
 func (z *repeater) literal(v byte) byte {
 	trees := z.literals[int(z.back(1)>>4)*3*256:][:3*256]
 	hint := uint32(z.back(z.last[0]))
+	if z.whole {
+		if i := z.before(z.last[0]); i >= 0 {
+			hint = uint32(z.old[i])
+		}
+	}
 	agree := z.state&3 != 0
 	node := uint32(1)
 	for i := 7; i >= 0; i-- {

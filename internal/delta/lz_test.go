@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"testing"
 )
 
@@ -11,7 +12,7 @@ import (
 func repeated(t testing.TB, b []byte, n int) []byte {
 	t.Helper()
 	z := newRepeater(newEncoder())
-	z.tokens = tokensOf(b)
+	z.more = newParser(z, b, []op{{inserted: len(b)}}).next
 	if err := z.take(len(b), n, func([]byte) {}); err != nil || len(z.tokens) > 0 {
 		t.Fatalf("%v, or %d tokens too many", err, len(z.tokens))
 	}
@@ -89,13 +90,78 @@ func TestRepeatsOfLongInsertions(t *testing.T) {
 	}
 }
 
+// What was before may be in the old file, and in what was copied.
+func TestRepeatsOfOldFile(t *testing.T) {
+	old, part := random(7, 50_000), random(8, 20_000)
+	fresh := slices.Concat(part, old[30_000:40_000], []byte("between"), part[5000:15_000], old[100:3000], old[49_000:])
+	rounds := []op{{copied: 10_000, inserted: 0}, {inserted: len(fresh) - 10_000}}
+	coding := newRepeater(newEncoder())
+	decoding := func(coded []byte) *repeater { return newRepeater(newDecoder(coded)) }
+	run := func(z *repeater) []byte {
+		z.whole, z.old = true, old
+		if z.c.encoding {
+			z.more = newParser(z, fresh, rounds).next
+		}
+		var out bytes.Buffer
+		for _, v := range fresh[:10_000] {
+			z.push(v)
+		}
+		out.Write(fresh[:10_000])
+		if err := z.take(len(fresh)-10_000, 700, func(b []byte) { out.Write(b) }); err != nil {
+			t.Fatal(err)
+		}
+		if z.c.encoding {
+			return z.c.finish()
+		}
+		return out.Bytes()
+	}
+	coded := run(coding)
+	if n := 11_200; len(coded) > n { // half of part is said, and no model foretells noise
+		t.Errorf("%d bytes, more than %d", len(coded), n)
+	}
+	if !bytes.Equal(run(decoding(coded)), fresh) {
+		t.Error("other bytes")
+	}
+}
+
+// A distance leads into the old file, the last 8 MB of the new one, or nowhere.
+func TestDistances(t *testing.T) {
+	z := newRepeater(newDecoder(nil))
+	z.whole, z.old = true, []byte("old")
+	for range ringSize + 10 {
+		z.push('n')
+	}
+	for distance, want := range map[uint32]byte{1: 'n', ringSize: 'n', ringSize + 1: 0, ringSize + 10: 0, ringSize + 11: 'd', ringSize + 13: 'o',
+		ringSize + 14: 0, 1<<32 - 1: 0, 0: 0} {
+		if distance == 0 {
+			continue
+		}
+		z.last[0] = distance
+		got := z.back(distance)
+		if i := z.before(distance); i >= 0 {
+			got = z.old[i]
+		}
+		if distance <= ringSize || distance > ringSize+10 { // others are refused before they are followed
+			if got != want {
+				t.Errorf("a distance of %d leads to %q, and not %q", distance, got, want)
+			}
+		}
+		if z.before(distance) >= 0 != (want == 'o' || want == 'd') {
+			t.Errorf("a distance of %d leads into the old file, or not", distance)
+		}
+	}
+}
+
 func FuzzRepeats(f *testing.F) {
 	f.Add(repeated(f, text(50, 3), 1000), uint16(2000))
 	f.Add([]byte("nothing"), uint16(9))
 	f.Fuzz(func(t *testing.T, b []byte, n uint16) {
-		z := newRepeater(newDecoder(b))
-		if err := z.take(int(n), 100, func([]byte) {}); err != nil && !errors.Is(err, ErrFormat) {
-			t.Fatal(err)
+		for _, old := range [][]byte{nil, []byte("what was before")} {
+			z := newRepeater(newDecoder(b))
+			z.whole, z.old = old != nil, old
+			if err := z.take(int(n), 100, func([]byte) {}); err != nil && !errors.Is(err, ErrFormat) {
+				t.Fatal(err)
+			}
 		}
 	})
 }

@@ -1,24 +1,25 @@
 package delta
 
 import (
-	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // A parser cuts what is inserted into the tokens that cost least, by dynamic programming over stretches of it. Prices come from
-// a repeater that learns from what was chosen so far.
+// the repeater that codes them, and has learned from those chosen so far.
 type parser struct {
-	all    []byte
 	model  *repeater
-	starts []uint32 // by hash of 4 bytes, where its places begin
-	known  []uint32 // how many of them are known
-	places []uint32 // those of one hash next to each other, in order: the place, and below it more of the hash
-	tag    int      // bits of that
-	short  []int32  // last place of 3 bytes, plus 1
+	rounds []op // to come
+	at     int  // the next place,
+	left   int  // and how much is inserted there
+	parseIndex
 	nodes  []parseNode
+	found  []token       // of the last stretch
 	prices [4096]float32 // of a chance in 1/4096
 	long   [8][longest + 1]float32
+	high   [4][priceSteps]float32 // of distances, but for their lowest 4 bits, by length of the match
+	low    [4][8][16]float32
 }
 
 // A parseNode is the cheapest way to a place.
@@ -35,28 +36,35 @@ const (
 	longest      = 512 // of a match
 	nice         = 128 // a match as long is taken at once
 	parseChain   = 8
-	parseBits    = 20
 )
 
-// tokens returns what all is coded as.
-func tokensOf(all []byte) (out []token) {
-	p := &parser{all: all, model: newRepeater(&coder{encoding: true, training: true}), short: make([]int32, 1<<16),
-		nodes: make([]parseNode, parseStretch+1)}
-	p.index()
+// newParser makes one for what rounds insert into fresh.
+func newParser(z *repeater, fresh []byte, rounds []op) *parser {
+	p := &parser{model: z, parseIndex: newParseIndex(z.old, fresh), rounds: rounds, nodes: make([]parseNode, parseStretch+1)}
 	for i := range p.prices {
 		p.prices[i] = float32(-math.Log2((float64(i) + 0.5) / 4096))
 	}
-	for at := 0; at < len(all); at += parseStretch {
-		found := p.stretch(at, min(parseStretch, len(all)-at))
-		p.model.tokens = found
-		for len(p.model.tokens) > 0 {
-			p.model.token()
-			p.model.repeat(int(p.model.left))
-			p.model.left = 0
-		}
-		out = append(out, found...)
+	for p.at < len(p.old) {
+		p.note(p.at)
+		p.at++
 	}
-	return out
+	return p
+}
+
+// next returns what the next stretch of what is inserted is coded as.
+func (p *parser) next() []token {
+	for p.left == 0 {
+		o := p.rounds[0]
+		for range o.copied {
+			p.note(p.at)
+			p.at++
+		}
+		p.left, p.rounds = o.inserted, p.rounds[1:]
+	}
+	n := min(parseStretch, p.left)
+	found := p.stretch(p.at, n)
+	p.at, p.left = p.at+n, p.left-n
+	return found
 }
 
 func (p *parser) price(bit int, o odds) float32 {
@@ -89,13 +97,13 @@ func (p *parser) uint(v uint64, m *intModel, context int) (cost float32) {
 
 func (p *parser) literal(at int, n *parseNode) (cost float32) {
 	hint, before := uint32(0), byte(0)
-	if int(n.last[0]) <= at {
-		hint = uint32(p.all[at-int(n.last[0])])
+	if rest := p.from(at - int(n.last[0])); len(rest) > 0 {
+		hint = uint32(rest[0])
 	}
-	if at > 0 {
-		before = p.all[at-1]
+	if at > len(p.old) {
+		before = p.fresh[at-len(p.old)-1]
 	}
-	trees, v, agree, node := p.model.literals[int(before>>4)*3*256:][:3*256], uint32(p.all[at]), n.state&3 != 0, uint32(1)
+	trees, v, agree, node := p.model.literals[int(before>>4)*3*256:][:3*256], uint32(p.fresh[at-len(p.old)]), n.state&3 != 0, uint32(1)
 	for i := 7; i >= 0; i-- {
 		bit, tree := v>>i&1, uint32(0)
 		if agree {
@@ -109,19 +117,57 @@ func (p *parser) literal(at int, n *parseNode) (cost float32) {
 }
 
 func (p *parser) distance(d, n uint32) float32 {
-	context := int(min(n-shortest, 3))
-	v := d - 1
-	low := p.model.low[(context*8+width(uint64(v>>4)))*16:][:16]
-	return p.uint(uint64(v>>4), p.model.distances, context) + p.tree(int(v&15), 4, low)
+	context, v := min(n-shortest, 3), d-1
+	return p.high[context][stepOf(uint64(v>>4))] + p.low[context][width(uint64(v>>4))][v&15]
+}
+
+// Whole numbers that cost the same are one step: those that have as many bits, and the same three below the first.
+const priceSteps = 33 * 8
+
+func stepOf(v uint64) int {
+	n := bits.Len64(v)
+	return n<<3 | int(v>>max(n-4, 0)&7)
+}
+
+// stepPrices prices numbers of less than 32 bits.
+func (p *parser) stepPrices(m *intModel, context, upTo int) (out [priceSteps]float32) {
+	for n := range upTo + 1 {
+		for k := range uint64(8) {
+			switch {
+			case n > 4:
+				out[n<<3|int(k)] = p.uint((8|k)<<(n-4), m, context)
+			case n == 4:
+				out[n<<3|int(k)] = p.uint(8|k, m, context)
+			case bits.Len64(k) == n:
+				out[n<<3|int(k)] = p.uint(k, m, context)
+			}
+		}
+	}
+	return out
+}
+
+// reprice computes what lengths and distances cost by now.
+func (p *parser) reprice() {
+	for context := range p.long {
+		prices := p.stepPrices(p.model.lengths, context, bits.Len(longest))
+		for length := range p.long[context] {
+			p.long[context][length] = prices[stepOf(uint64(length))]
+		}
+	}
+	for context := range p.high {
+		p.high[context] = p.stepPrices(p.model.distances, context, bits.Len(ringSize>>4))
+		for k := range p.low[context] {
+			tree := p.model.low[(context*8+k)*16:][:16]
+			for v := range p.low[context][k] {
+				p.low[context][k][v] = p.tree(v, 4, tree)
+			}
+		}
+	}
 }
 
 // stretch finds the tokens of n bytes from at on.
-func (p *parser) stretch(at, n int) (out []token) {
-	for context := range p.long {
-		for length := range p.long[context] {
-			p.long[context][length] = p.uint(uint64(length), p.model.lengths, context)
-		}
-	}
+func (p *parser) stretch(at, n int) []token {
+	p.reprice()
 	for i := range p.nodes[:n+1] {
 		p.nodes[i].cost = math.MaxFloat32
 	}
@@ -134,13 +180,12 @@ func (p *parser) stretch(at, n int) (out []token) {
 		}
 		skip = p.relax(at+i, i, n)
 	}
+	p.found = p.found[:0]
 	for i := n; i > 0; i = int(p.nodes[i].from) {
-		out = append(out, p.nodes[i].token)
+		p.found = append(p.found, p.nodes[i].token)
 	}
-	for i, k := 0, len(out)-1; i < k; i, k = i+1, k-1 {
-		out[i], out[k] = out[k], out[i]
-	}
-	return out
+	slices.Reverse(p.found)
+	return p.found
 }
 
 // offer takes a way to a place if it is the cheapest so far.
@@ -164,15 +209,15 @@ func (p *parser) offer(from, to int, cost float32, t token, state uint32, index 
 // relax goes on from node i, which is at place at, and returns how many places to skip.
 func (p *parser) relax(at, i, n int) (skip int) {
 	f, m := p.nodes[i], p.model
-	rest := p.all[at : at+min(n-i, longest)]
-	p.offer(i, i+1, f.cost+p.price(0, m.match[f.state])+p.literal(at, &f), token{value: uint32(p.all[at])}, f.state<<2&63, 0)
+	rest := p.from(at)[:min(n-i, longest)]
+	p.offer(i, i+1, f.cost+p.price(0, m.match[f.state])+p.literal(at, &f), token{value: uint32(rest[0])}, f.state<<2&63, 0)
 	cost := f.cost + p.price(1, m.match[f.state])
 	again := cost + p.price(1, m.again[f.state])
 	for index, d := range f.last {
-		if int(d) > at || int(d) > ringSize {
+		length := p.common(at-int(d), at, rest)
+		if length == 0 {
 			continue
 		}
-		length := common(p.all[at-int(d):], rest)
 		high := index >> 1
 		base := again + p.price(high, m.which[0]) + p.price(index&1, m.which[1+high])
 		for k := 1; k <= length; k++ {
@@ -189,18 +234,18 @@ func (p *parser) relax(at, i, n int) (skip int) {
 			return length - 1
 		}
 	}
-	return p.fresh(at, i, rest, cost+p.price(0, m.again[f.state]), &f)
+	return p.elsewhere(at, i, rest, cost+p.price(0, m.again[f.state]), &f)
 }
 
-// fresh offers matches at new distances.
-func (p *parser) fresh(at, i int, rest []byte, cost float32, f *parseNode) (skip int) {
+// elsewhere offers matches at new distances.
+func (p *parser) elsewhere(at, i int, rest []byte, cost float32, f *parseNode) (skip int) {
 	best := shortest - 1
 	try := func(from int) {
 		d := at - from
-		if d > ringSize-longest || best >= len(rest) || p.all[from+best] != rest[best] {
+		if b := p.from(from); from >= len(p.old) && d > ringSize-longest || best >= len(rest) || best >= len(b) || b[best] != rest[best] {
 			return
 		}
-		length := common(p.all[from:], rest)
+		length := p.common(from, at, rest)
 		first := best + 1
 		if length >= nice {
 			first = length
@@ -214,8 +259,8 @@ func (p *parser) fresh(at, i int, rest []byte, cost float32, f *parseNode) (skip
 		}
 		best = max(best, length)
 	}
-	if len(rest) >= 4 && at+8 <= len(p.all) {
-		h, more, s := p.hashes(at)
+	if len(rest) >= 4 && p.indexed(at) {
+		h, more, s := p.look(at)
 		if c := p.short[s]; c > 0 {
 			try(int(c) - 1)
 		}
@@ -232,35 +277,4 @@ func (p *parser) fresh(at, i int, rest []byte, cost float32, f *parseNode) (skip
 		return best - 1
 	}
 	return 0
-}
-
-// index makes room for the places of each hash.
-func (p *parser) index() {
-	p.tag = 32 - bits.Len(uint(len(p.all)))
-	p.starts, p.known, p.places = make([]uint32, 1<<parseBits+1), make([]uint32, 1<<parseBits), make([]uint32, len(p.all))
-	for at := 0; at+8 <= len(p.all); at++ {
-		h, _, _ := p.hashes(at)
-		p.starts[h+1]++
-	}
-	for h := range p.known {
-		p.starts[h+1] += p.starts[h]
-	}
-}
-
-// hashes returns those of 4 bytes and of 3, and between them more bits of the first.
-func (p *parser) hashes(at int) (four, more, three uint32) {
-	v := binary.LittleEndian.Uint32(p.all[at:])
-	h := v * 0x9e3779b1
-	return h >> (32 - parseBits), h << parseBits >> (32 - p.tag), v << 8 * 0x85ebca6b >> 16
-}
-
-// note makes a place known.
-func (p *parser) note(at int) {
-	if at+8 > len(p.all) {
-		return
-	}
-	h, more, s := p.hashes(at)
-	p.places[p.starts[h]+p.known[h]] = uint32(at)<<p.tag | more
-	p.known[h]++
-	p.short[s] = int32(at) + 1
 }

@@ -28,51 +28,119 @@ func newMatcher(old []byte) *matcher {
 	m := &matcher{old: old, bits: max(10, min(22, size-4)), tag: 32 - size}
 	m.starts = make([]uint32, 1<<m.bits+1)
 	if len(old) > seedLength {
-		m.count()
 		m.fill()
 	}
 	return m
 }
 
-// count makes starts, for now where the places of each hash end.
-func (m *matcher) count() {
+// Places are sorted by hash in steps, each of which stays within a processor's cache: by the upper bits into heaps, each heap by
+// the bits below into piles, and then each pile.
+const (
+	heapBits = 4
+	pileBits = 8 // of heap and pile
+	heaps    = 1 << heapBits
+	perHeap  = 1 << (pileBits - heapBits)
+)
+
+type pileCounts [heaps][perHeap]uint32
+
+// fill makes starts and places.
+func (m *matcher) fill() {
+	counts := m.count()
+	var sizes [heaps]uint32
+	all, most := uint32(0), uint32(0)
+	for k := range counts {
+		for _, n := range counts[k] {
+			sizes[k] += n
+		}
+		all += sizes[k]
+		most = max(most, sizes[k])
+	}
+	m.places = make([]uint32, all+1)
+	m.heap(sizes)
+	places, room := m.places[:all], make([]uint64, most)
+	m.places = places
+	for k, size := range sizes {
+		seeds := room[:size]
+		m.pile(seeds, places[:size], &counts[k])
+		for j, n := range counts[k] {
+			m.sort(k*perHeap+j, seeds[:n])
+			seeds = seeds[n:]
+		}
+		places = places[size:]
+	}
+}
+
+// count counts the places that are to be looked up, by pile.
+func (m *matcher) count() (counts pileCounts) {
 	before := word(m.old) * hashFactor
 	for i := 1; i+seedLength <= len(m.old); i++ {
 		v := word(m.old[i:]) * hashFactor
-		if uint32(v) < uint32(before) {
-			m.starts[v>>(64-m.bits)]++
-		}
+		counts[v>>(64-heapBits)][v<<heapBits>>(64+heapBits-pileBits)] += chosen(v, before)
 		before = v
 	}
-	sum := uint32(0)
-	for h, n := range m.starts {
+	return counts
+}
+
+// heap puts places into heaps, in order. Those that are not to be looked up go behind all, over each other: no processor could
+// foretell which they are.
+func (m *matcher) heap(sizes [heaps]uint32) {
+	var next [2 * heaps]uint32
+	at := uint32(0)
+	for k, n := range sizes {
+		next[k], next[heaps+k] = at, uint32(len(m.places)-1)
+		at += n
+	}
+	before := word(m.old) * hashFactor
+	for i := 1; i+seedLength <= len(m.old); i++ {
+		v := word(m.old[i:]) * hashFactor
+		yes := chosen(v, before)
+		k := v>>(64-heapBits) | uint64(yes^1)<<heapBits
+		m.places[next[k]] = uint32(i)
+		next[k] += yes
+		before = v
+	}
+}
+
+// pile puts the hashes of a heap into piles, each with its place in its lowest bits.
+func (m *matcher) pile(seeds []uint64, heap []uint32, counts *[perHeap]uint32) {
+	var next [perHeap]uint32
+	for k := range perHeap - 1 {
+		next[k+1] = next[k] + counts[k]
+	}
+	below := 32 - m.tag
+	for _, i := range heap {
+		v := word(m.old[i:]) * hashFactor
+		at := &next[v<<heapBits>>(64+heapBits-pileBits)]
+		seeds[*at] = v>>below<<below | uint64(i)
+		*at++
+	}
+}
+
+// sort makes what the places of pile k are looked up by.
+func (m *matcher) sort(k int, seeds []uint64) {
+	shift, size, mask := 64-m.bits, 1<<(m.bits-pileBits), uint64(1)<<(32-m.tag)-1
+	from := k * size
+	sum, ends := m.starts[from], m.starts[from+1:][:size] // where places of a hash end; before that their number, then where the next goes
+	for _, v := range seeds {
+		ends[int(v>>shift)-from]++
+	}
+	for h, n := range ends {
+		ends[h] = sum
 		sum += n
-		m.starts[h] = sum
 	}
-	m.places = make([]uint32, sum)
-}
-
-// fill makes places, from the last one on.
-func (m *matcher) fill() {
-	i := len(m.old) - seedLength
-	for v := word(m.old[i:]) * hashFactor; i > 0; i-- {
-		before := word(m.old[i-1:]) * hashFactor
-		if uint32(v) < uint32(before) {
-			at := &m.starts[v>>(64-m.bits)]
-			*at--
-			m.places[*at] = uint32(i)<<m.tag | m.more(v)
-		}
-		v = before
+	for _, v := range seeds {
+		at := &ends[int(v>>shift)-from]
+		m.places[*at] = uint32(v&mask)<<m.tag | m.more(v)
+		*at++
 	}
 }
 
-// seed hashes the 8 bytes at i, which is not 0, and tells whether they are to be looked up: if what is below in the
-// hash is less than it is at the place before. Those are half of all places, the same in both files wherever they are, and none
-// in runs of one byte.
-func seed(b []byte, i int) (v uint64, ok bool) {
-	b = b[i-1 : i+seedLength]
-	v = word(b[1:]) * hashFactor
-	return v, uint32(v) < uint32(word(b)*hashFactor)
+// chosen is 1 if a place is to be looked up: if what is below in its hash is less than it is at the place before. Those
+// are half of all places, the same in both files wherever they are, and none in runs of one byte.
+func chosen(v, before uint64) uint32 {
+	_, less := bits.Sub32(uint32(v), uint32(before), 0)
+	return less
 }
 
 // more returns the bits of a hash below those that are looked up.
@@ -83,44 +151,56 @@ const nearby = 1 << 12
 
 func near(a, b int) bool { return uint(a-b+nearby) < 2*nearby }
 
-// longest returns the place in old with the match of fresh from scan on that is worth most: length less what it
-// costs to say where. Places at hints come first and cost nothing.
-func (m *matcher) longest(fresh []byte, scan, hint, expected, far int) (at, n, worth int) {
-	rest := fresh[scan:]
-	for _, h := range [...]int{hint, expected} {
-		if h >= 0 && h < len(m.old) {
-			if l := common(m.old[h:], rest); l > n {
-				at, n, worth = h, l, l
-			}
+// An outlook is where what the next bytes of the new file hash to is found. Memory is asked for many at a time, since it
+// takes long to answer, and can answer several questions in that time.
+type outlook struct {
+	from, n int // the places that it is for
+	seeds   [farthest]uint64
+	which   [farthest]uint8
+	spans   [farthest]span
+	touched byte
+}
+
+// A span is the places of one hash that may match.
+type span struct{ from, to, more uint32 }
+
+// farthest is how many places an outlook is for when one follows the other; the first after a jump is for nearest.
+const (
+	nearest  = 2
+	farthest = 32
+)
+
+// look makes an outlook of fresh from scan on, which is not 0.
+func (m *matcher) look(o *outlook, fresh []byte, scan int) {
+	n := nearest
+	if o.n > 0 && scan == o.from+o.n {
+		n = min(2*o.n, farthest)
+	}
+	o.from, o.n = scan, min(n, len(fresh)-seedLength+1-scan)
+	clear(o.spans[:o.n])
+	before, found := word(fresh[scan-1:])*hashFactor, 0
+	for k := range o.n {
+		v := word(fresh[scan+k:]) * hashFactor
+		o.seeds[found], o.which[found] = v, uint8(k)
+		found += int(chosen(v, before))
+		before = v
+	}
+	for i, v := range o.seeds[:found] {
+		h := v >> (64 - m.bits)
+		o.spans[o.which[i]] = span{m.starts[h], m.starts[h+1], m.more(v)}
+	}
+	mask := uint32(1)<<m.tag - 1
+	for _, k := range o.which[:found] {
+		s := &o.spans[k]
+		for s.to > s.from && m.places[s.to-1]&mask != s.more {
+			s.to--
 		}
 	}
-	if scan == 0 || len(rest) < seedLength {
-		return at, n, worth
-	}
-	v, ok := seed(fresh, scan)
-	if !ok {
-		return at, n, worth
-	}
-	h, more, mask, looked := v>>(64-m.bits), m.more(v), uint32(1)<<m.tag-1, 0
-	places := m.places[m.starts[h]:m.starts[h+1]]
-	for k := len(places) - 1; k >= 0 && looked < maxChain; k-- {
-		if places[k]&mask != more {
-			continue
-		}
-		looked++
-		i, cost := int(places[k]>>m.tag), far
-		if near(i, hint) || near(i, expected) {
-			cost = 1
-		}
-		need := worth + cost
-		if need >= len(rest) || i+need >= len(m.old) || m.old[i+need] != rest[need] {
-			continue
-		}
-		if l := common(m.old[i:], rest); l-cost > worth {
-			at, n, worth = i, l, l-cost
+	for _, k := range o.which[:found] {
+		if s := o.spans[k]; s.to > s.from {
+			o.touched += m.old[m.places[s.to-1]>>m.tag]
 		}
 	}
-	return at, n, worth
 }
 
 // word is le64, but inlined: it is most of the time.
@@ -135,6 +215,22 @@ func common(a, b []byte) int {
 		}
 	}
 	for i < n && a[i] == b[i] {
+		i++
+	}
+	return i
+}
+
+// commonEnd is common for the ends.
+func commonEnd(a, b []byte) int {
+	n := min(len(a), len(b))
+	a, b = a[len(a)-n:], b[len(b)-n:]
+	i := 0
+	for ; i+8 <= n; i += 8 {
+		if x := word(a[n-i-8:]) ^ word(b[n-i-8:]); x != 0 {
+			return i + bits.LeadingZeros64(x)/8
+		}
+	}
+	for i < n && a[n-i-1] == b[n-i-1] {
 		i++
 	}
 	return i

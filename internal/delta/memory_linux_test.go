@@ -127,6 +127,7 @@ func TestMemoryOfHostilePatches(t *testing.T) {
 	}{
 		{"all", func(h *hostile) {}, "format"},
 		{"all, with modelled insertions", func(h *hostile) { h.plan.repeats = false }, "format"},
+		{"data, with all in the old file", func(h *hostile) { h.plan.image, h.plan.generated = nil, nil }, "format"},
 		{"one function more than fit", func(h *hostile) { h.plan.image.lay.nfunc = maxFuncs + 1 }, "format"},
 		{"more functions", func(h *hostile) { h.plan.image.lay.nfunc = hostileFuncs * 2 }, "format"},
 		{"types everywhere", func(h *hostile) { h.plan.image.lay.base[baseTypes], h.plan.image.lay.etypes = 8, size }, "limit"},
@@ -223,7 +224,7 @@ func (h *hostile) patch() []byte {
 
 func (h *hostile) rounds(c *coder) {
 	free := room(1 << 40)
-	if h.plan.image.prepare(&free) != nil {
+	if h.plan.image != nil && h.plan.image.prepare(&free) != nil {
 		return // as the decoder
 	}
 	var rounds []op
@@ -241,6 +242,12 @@ func (h *hostile) rounds(c *coder) {
 	r.budget = 1 << 40
 	if h.plan.repeats {
 		r.repeats.tokens = make([]token, len(fresh)) // literals
+	}
+	if h.plan.image == nil {
+		r.repeats.tokens = r.repeats.tokens[:(rest+1)/2]
+		for i := range r.repeats.tokens { // here and there, in the old file
+			r.repeats.tokens[i] = token{2, uint32(len(fresh) + i*7919%(len(h.old)/2))}
+		}
 	}
 	if err := r.encode(rounds, fresh); err != nil {
 		panic(err)

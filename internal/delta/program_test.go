@@ -178,12 +178,13 @@ func TestOtherCompression(t *testing.T) {
 // Damaged patches give a typed error or, where the damage says nothing, the new file; they do not
 // panic, and write no more than they may.
 func TestCorruptions(t *testing.T) {
-	times := map[string]int{"data": 8000, "repeats": 500, "arm64": 500, "windows": 500, "dwarf": 500} // ten thousand
+	times := map[string]int{"data": 7500, "packed": 500, "repeats": 500, "arm64": 500, "windows": 500, "dwarf": 500} // ten thousand
 	arm := platforms[1]
 	windows := platforms[2]
 	for name, pair := range map[string][2][]byte{
 		"data":    {text(200, 0), text(210, 20)},
 		"repeats": {random(1, 4000), append(text(16_000, 0), sprinkled(random(1, 4000))...)},
+		"packed":  {pieces(20_000, 0), pieces(20_000, 1)},
 		"arm64":   {build(t, arm, 0, stripped...), build(t, arm, 1, stripped...)},
 		"dwarf":   {build(t, platforms[0], 0), build(t, platforms[0], 1)},
 		"windows": {build(t, windows, 0, stripped...), build(t, windows, 1, stripped...)},

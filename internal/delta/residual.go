@@ -34,6 +34,9 @@ func newResidual(c *coder, p *plan, old []byte) *residual {
 		seeks: newIntModel(8)}
 	if p.repeats {
 		r.repeats, r.dense = newRepeater(c), newDenseModel()
+		if p.image == nil {
+			r.repeats.whole, r.repeats.old = true, old
+		}
 	} else {
 		r.change = newChangeModel()
 	}
@@ -110,6 +113,11 @@ func (r *residual) copyAll(at, n, done uint64, buf, fresh []byte, write func([]b
 		r.copy(buf[:k], data[:k], class[:k], rest(fresh, done))
 		if r.c.bad || r.budget < 0 {
 			return r.broken("")
+		}
+		if z := r.repeats; z != nil && z.whole {
+			for _, v := range buf[:k] {
+				z.push(v)
+			}
 		}
 		if err := write(buf[:k]); err != nil {
 			return err

@@ -24,8 +24,8 @@ func readGo(b []byte, inPlace bool) *goFile {
 	if g.masked = g.data; len(g.packed) == 0 { // data is the file itself
 		g.masked = bytes.Clone(g.data)
 	}
-	refs, labels := g.image.refs(), g.image.labels()
-	g.image.mask(g.masked, refs, labels)
+	refs := g.refs()
+	g.image.mask(g.masked, refs, g.image.labels(refs))
 	return g
 }
 
@@ -82,7 +82,7 @@ func (t *transform) draw(s []stretch) {
 	debug.FreeOSMemory() // what the alignment took
 	p := &poll{a: t.a.image, b: t.b.image}
 	var a, b []placed
-	together(func() { a = p.a.refs() }, func() { b = p.b.refs() })
+	together(func() { a = t.a.refs() }, func() { b = t.b.refs() })
 	p.compare(a, b, s)
 	t.a.image.move(drawMap(p.moved), nil)
 	p.compareTables()

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -209,9 +210,9 @@ func TestPredictionByParts(t *testing.T) {
 
 // Patches of this version, as they were published.
 func TestPatchesStayReadable(t *testing.T) {
-	for _, name := range []string{"data", "amd64", "arm64", "dwarf", "dense"} {
+	for _, name := range []string{"data", "amd64", "arm64", "dwarf", "dense", "packed"} {
 		old, fresh, p := example(t, name)
-		e := &encoding{old: old, fresh: fresh, plan: p}
+		e := &encoding{old: old, fresh: fresh, plan: p, repeats: name == "packed"}
 		predicted := old
 		if p.image != nil {
 			predicted = (&transform{a: &goFile{image: p.image}}).predict()
@@ -242,6 +243,10 @@ func example(t testing.TB, name string) (old, fresh []byte, p *plan) {
 		fresh = append(bytes.Clone(im.old[0x8000:0x9000]), im.old[:0x4000]...)
 		fresh[100]++
 		return im.old[:0xa000], append(fresh, "inserted, inserted again, and inserted"...), &plan{}
+	}
+	if name == "packed" { // copies too, and matches with them
+		fresh = slices.Concat(im.old[:0x1000], pieces(3000, 1), im.old[0x4000:0x4800])
+		return append(pieces(3000, 0), im.old[:0x6000]...), fresh, &plan{}
 	}
 	p = moved(im)
 	if err := im.prepare(newRoom()); err != nil {

@@ -2,6 +2,7 @@ package delta
 
 import (
 	"bytes"
+	"cmp"
 	"hash/fnv"
 	"slices"
 	"sort"
@@ -21,12 +22,14 @@ type placed struct {
 }
 
 // refs returns all references of the image in order, without overlapping ones.
-func (im *image) refs() []placed {
-	n := 0
-	im.scan(0, im.total(), func(ref) { n++ })
-	out := make([]placed, 0, n)
+func (g *goFile) refs() []placed {
+	im := g.image
+	if g.count == 0 { // the same each time
+		im.scan(0, im.total(), func(ref) { g.count++ })
+	}
+	out := make([]placed, 0, g.count)
 	im.scan(0, im.total(), func(r ref) { out = append(out, placed{r.target, uint32(r.off), r.kind, r.base, r.adjust}) })
-	slices.SortStableFunc(out, func(a, b placed) int { return int(int64(a.off) - int64(b.off)) })
+	order(out)
 	kept, end := out[:0], uint64(0)
 	for _, r := range out {
 		if off := uint64(r.off); off >= end && off+refSize[r.kind] <= im.total() {
@@ -35,6 +38,32 @@ func (im *image) refs() []placed {
 		}
 	}
 	return kept
+}
+
+// order sorts references by offset. They come in two runs: those that are found by their place, and the others.
+func order(r []placed) {
+	byOffset := func(a, b placed) int { return cmp.Compare(a.off, b.off) }
+	n := 1
+	for n < len(r) && r[n-1].off <= r[n].off {
+		n++
+	}
+	if n >= len(r) {
+		return
+	}
+	if !slices.IsSortedFunc(r[n:], byOffset) {
+		slices.SortStableFunc(r, byOffset)
+		return
+	}
+	second := slices.Clone(r[n:])
+	for k := len(second); k > 0; { // from behind, where there is room
+		if n > 0 && r[n-1].off > second[k-1].off {
+			n--
+			r[n+k] = r[n]
+		} else {
+			k--
+			r[n+k] = second[k]
+		}
+	}
 }
 
 func label(b []byte) uint32 {
@@ -59,15 +88,16 @@ func (im *image) cstring(addr uint64) []byte {
 
 // labels names the addresses of functions, names, files and types, so that they can be recognized
 // in another version.
-func (im *image) labels() map[uint64]uint32 {
+func (im *image) labels(refs []placed) map[uint64]uint32 {
 	out := map[uint64]uint32{}
 	for i := range int(im.lay.nfunc) {
 		name := im.lay.base[baseNames] + uint64(im.word(im.funcAddr(i)+funcName))
 		out[im.entry(i)] = label(im.cstring(name))
 	}
-	im.scan(0, im.total(), func(r ref) {
+	for i := range refs {
+		r := &refs[i]
 		if r.kind != refOffset || out[r.target] != 0 {
-			return
+			continue
 		}
 		switch r.base {
 		case baseNames, baseFiles, baseStrings, baseInfo:
@@ -77,7 +107,7 @@ func (im *image) labels() map[uint64]uint32 {
 				out[r.target] = label(name)
 			}
 		}
-	})
+	}
 	im.labelTypes(out)
 	return out
 }
@@ -247,12 +277,7 @@ type share struct {
 
 // shares sums the votes up: the strongest shift of each address, neighbours that agree together.
 func shares(v []vote) (out []share) {
-	slices.SortFunc(v, func(a, b vote) int {
-		if a.addr != b.addr {
-			return compareInts(a.addr, b.addr)
-		}
-		return compareInts(a.shift, b.shift)
-	})
+	sortVotes(v, 56)
 	for i := 0; i < len(v); {
 		best, most, j := int64(0), 0, i
 		for j < len(v) && v[j].addr == v[i].addr {
@@ -276,13 +301,39 @@ func shares(v []vote) (out []share) {
 	return out
 }
 
-func compareInts[T int64 | uint64](a, b T) int {
-	if a < b {
-		return -1
-	} else if a > b {
-		return 1
+// sortVotes sorts by address, and by shift where those are the same: in place, byte by byte of the address from bit on, since memory for
+// another copy would be too much.
+func sortVotes(v []vote, bit int) {
+	if bit < 0 {
+		slices.SortFunc(v, func(a, b vote) int { return cmp.Compare(a.shift, b.shift) })
+		return
 	}
-	return 0
+	if len(v) < 32 {
+		slices.SortFunc(v, func(a, b vote) int { return cmp.Or(cmp.Compare(a.addr, b.addr), cmp.Compare(a.shift, b.shift)) })
+		return
+	}
+	var next, ends [256]int
+	for i := range v {
+		ends[byte(v[i].addr>>bit)]++
+	}
+	sum := 0
+	for k, n := range ends {
+		next[k] = sum
+		sum += n
+		ends[k] = sum
+	}
+	for k, end := range ends {
+		for i := next[k]; i < end; i = next[k] {
+			to := byte(v[i].addr >> bit)
+			v[i], v[next[to]] = v[next[to]], v[i]
+			next[to]++
+		}
+	}
+	from := 0
+	for _, end := range ends {
+		sortVotes(v[from:end], bit-8)
+		from = end
+	}
 }
 
 // What a step of the map costs, and what a reference that it gets wrong does, in bytes about.

@@ -1,0 +1,135 @@
+package delta
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// A parseIndex tells where bytes were before: in what is inserted, or, if the files are data, in the old file and the new one, whose
+// places follow the old one's.
+type parseIndex struct {
+	old, fresh []byte
+	starts     []uint32 // by hash of 4 bytes, where its places begin
+	known      []uint32 // how many of them are known
+	places     []uint32 // those of one hash next to each other, in order: the place, and below it more of the hash
+	tag        int      // bits of that
+	short      []uint32 // last place of 3 bytes, plus 1
+	ahead      parseOutlook
+}
+
+// A parseOutlook is what places ahead hash to.
+type parseOutlook struct {
+	from, n           int
+	four, more, three [32]uint32
+	touched           uint32
+}
+
+const (
+	parseBits   = 20
+	parseFactor = 0x9e3779b1
+	// mostIndexed is how long files may be, together, for the old one to be indexed.
+	mostIndexed = 1 << 30
+)
+
+// wholly is how long files may be together for each place of the old one to be indexed, and not half of them: memory is to be at most 12 times
+// the larger file, and what does not grow with them is much of that for smaller ones in any case.
+const wholly = 1 << 24
+
+// newParseIndex makes room for the places of each hash. None is known yet.
+func newParseIndex(old, fresh []byte) parseIndex {
+	if len(old)+len(fresh) > mostIndexed {
+		old = nil
+	}
+	p := parseIndex{old: old, fresh: fresh, short: make([]uint32, 1<<16), starts: make([]uint32, 1<<parseBits+1), known: make([]uint32, 1<<parseBits)}
+	all := len(old) + len(fresh)
+	p.tag = 32 - bits.Len(uint(all))
+	n := uint32(0)
+	for at := range all {
+		if p.indexed(at) {
+			h, _, _ := p.hashes(at)
+			p.starts[h+1]++
+			n++
+		}
+	}
+	p.places = make([]uint32, n)
+	for h := range p.known {
+		p.starts[h+1] += p.starts[h]
+	}
+	return p
+}
+
+// indexed tells whether enough follows a place for it to be looked up, and, in a long old file, whether it is one of those whose hash is
+// less than that of the place before.
+func (p *parseIndex) indexed(at int) bool {
+	if p.room(at) <= 0 {
+		return false
+	}
+	if at >= len(p.old) || at == 0 || len(p.old)+len(p.fresh) <= wholly {
+		return true
+	}
+	const below = parseFactor << parseBits & (1<<32 - 1)
+	return le32(p.old[at:])*below < le32(p.old[at-1:])*below
+}
+
+// room is how many places may be looked up from one on, before the file ends.
+func (p *parseIndex) room(at int) int { return len(p.from(at)) - 7 }
+
+// from returns what begins at a place: no match goes beyond the end of the old file.
+func (p *parseIndex) from(at int) []byte {
+	if k := at - len(p.old); k >= 0 {
+		return p.fresh[k:]
+	} else if at >= 0 {
+		return p.old[at:]
+	}
+	return nil
+}
+
+// common tells how far rest, at place at, is the same as what is at an earlier place that a match may begin at.
+func (p *parseIndex) common(from, at int, rest []byte) int {
+	if from >= len(p.old) && at-from > ringSize {
+		return 0
+	}
+	return common(p.from(from), rest)
+}
+
+// hashes returns those of 4 bytes and of 3, and between them more bits of the first.
+func (p *parseIndex) hashes(at int) (four, more, three uint32) {
+	v := binary.LittleEndian.Uint32(p.from(at))
+	h := v * parseFactor
+	return h >> (32 - parseBits), h << parseBits >> (32 - p.tag), v << 8 * 0x85ebca6b >> 16
+}
+
+// look returns the hashes of a place. It asks memory for what is known of several places at a time, since each answer takes long.
+func (p *parseIndex) look(at int) (four, more, three uint32) {
+	o := &p.ahead
+	if at-o.from >= o.n {
+		o.from, o.n = at, min(len(o.four), p.room(at))
+		for i := range o.n {
+			o.four[i], o.more[i], o.three[i] = p.hashes(at + i)
+		}
+		var last [len(o.four)]uint32
+		for i, h := range o.four[:o.n] {
+			last[i] = p.starts[h] + p.known[h]
+			o.touched += p.short[o.three[i]]
+		}
+		for i, k := range last[:o.n] {
+			last[i] = p.places[max(k, 1)-1] >> p.tag
+		}
+		for _, k := range last[:o.n] {
+			o.touched += uint32(p.from(int(k))[0])
+		}
+	}
+	i := at - o.from
+	return o.four[i], o.more[i], o.three[i]
+}
+
+// note makes a place known.
+func (p *parseIndex) note(at int) {
+	if !p.indexed(at) {
+		return
+	}
+	h, more, s := p.look(at)
+	p.places[p.starts[h]+p.known[h]] = uint32(at)<<p.tag | more
+	p.known[h]++
+	p.short[s] = uint32(at) + 1
+}
