@@ -25,7 +25,7 @@ type block struct {
 	spare    []byte // for literals that are coded
 	literals []byte // margin bytes more than there are
 	huffman  huffman
-	repeats  [3]int // the last offsets, the latest first
+	repeats  repeats
 
 	literalLengths, offsets, matchLengths coding
 }
@@ -41,7 +41,7 @@ func (b *block) prepare(most int) {
 	if size := most + 2*margin; size > len(b.in) {
 		b.in, b.spare = make([]byte, size), make([]byte, size)
 	}
-	b.repeats = [3]int{1, 4, 8}
+	b.repeats = repeats{1, 4, 8}
 	b.huffman.known = false
 	b.literalLengths.current, b.offsets.current, b.matchLengths.current = nil, nil, nil
 }

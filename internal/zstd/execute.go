@@ -43,8 +43,7 @@ func (e *execution) run(n int, b *block, h *history, literalState, offsetState, 
 	s, pos := e.stream.data, e.stream.pos
 	buf, to, limit := h.buf, uint32(e.to), uint32(e.limit)
 	literals, used, count := b.literals, uint32(0), uint32(len(b.literals)-margin)
-	r0, r1, r2 := b.repeats[0], b.repeats[1], b.repeats[2]
-	masks := newMasks()
+	last, masks := &b.repeats, newMasks()
 	for ; n > 0; n-- {
 		lc, oc, mc := literalCells[literalState%maxSize], offsetCells[offsetState%maxSize], matchCells[matchState%maxSize]
 		v := bits.RotateLeft64(load(s, pos), int(oc))
@@ -70,13 +69,12 @@ func (e *execution) run(n int, b *block, h *history, literalState, offsetState, 
 			pos -= sum >> 8 & 0xff
 		}
 		if oc&0xff > 1 {
-			r0, r1, r2 = offset, r0, r1
+			*last = repeats{offset, last[0], last[1]}
 		} else {
 			if literal == 0 {
 				offset++
 			}
-			r0, r1, r2 = repeat(offset, r0, r1, r2)
-			offset = r0
+			offset = last.repeat(offset)
 		}
 		if pos < origin || used+literal > count || to+literal+match > limit {
 			return errTooLong
@@ -110,7 +108,6 @@ func (e *execution) run(n int, b *block, h *history, literalState, offsetState, 
 	if pos != origin {
 		return formatError("sequences left over")
 	}
-	b.repeats = [3]int{r0, r1, r2}
 	e.used, e.to = int(used), int(to)
 	return nil
 }
@@ -123,17 +120,21 @@ func newMasks() (masks [32]uint64) {
 	return masks
 }
 
-// repeat makes the which-th of the last offsets, or for 4 the last less 1, the last.
-func repeat(which, r0, r1, r2 int) (int, int, int) {
+// repeats are the last offsets, the latest first.
+type repeats [3]int
+
+// repeat makes the which-th of them, or for 4 the latest less 1, the latest.
+func (r *repeats) repeat(which int) int {
 	switch which {
 	case 1:
-		return r0, r1, r2
 	case 2:
-		return r1, r0, r2
+		r[0], r[1] = r[1], r[0]
 	case 3:
-		return r2, r0, r1
+		r[0], r[1], r[2] = r[2], r[0], r[1]
+	default:
+		r[0], r[1], r[2] = r[0]-1, r[0], r[1]
 	}
-	return r0 - 1, r0, r1
+	return r[0]
 }
 
 // copyNear copies a match that begins in the lap before, where from is less than 0, or may overlap itself.
