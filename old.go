@@ -19,20 +19,21 @@ type oldBinary struct {
 
 // readOld reads the target. A SHA-256 that the plan has already, to find a delta, serves here; a probation needs one. Without either
 // a CRC-32 does, by which a rollback knows the backup.
-func (p *Plan) readOld(ctx context.Context) (old oldBinary, err error) {
+func (s *Staged) readOld(ctx context.Context) error {
+	p, old := s.Plan, &s.old
 	f, err := p.c.fs.Open(p.Target)
 	if err != nil {
-		return old, err
+		return err
 	}
 	defer f.Close()
 	if old.head, err = readHead(f, exe.HeaderSize); err != nil {
-		return old, err
+		return err
 	}
 	if old.binary.SHA256 = p.known(); old.binary.SHA256 != "" {
-		return old, nil
+		return nil
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return old, err
+		return err
 	}
 	all := readerFunc(func(b []byte) (int, error) {
 		if err := ctx.Err(); err != nil {
@@ -45,7 +46,7 @@ func (p *Plan) readOld(ctx context.Context) (old oldBinary, err error) {
 	} else {
 		old.binary.CRC32, err = swap.ChecksumOf(all)
 	}
-	return old, err
+	return err
 }
 
 // hashed is a file that was hashed, and how it was before.

@@ -133,8 +133,8 @@ func (s *Staged) fetch(ctx context.Context) error {
 			return cause.Errorf("reserving %d bytes: %w", p.Size, onDisk(err))
 		}
 	}
-	var err error
-	if s.old, err = p.readOld(ctx); err != nil {
+	err := s.readOld(ctx)
+	if err != nil {
 		return unreadable(err)
 	}
 	if p.c.native() {

@@ -11,8 +11,6 @@ import (
 	"github.com/choria-io/go-updater/internal/disk"
 )
 
-const readBuffer = 256 << 10
-
 // HashFile is the SHA-256 of a file, in lower case hex.
 func HashFile(fsys disk.FS, name string) (string, error) {
 	f, err := fsys.Open(name)
@@ -26,7 +24,7 @@ func HashFile(fsys disk.FS, name string) (string, error) {
 // HashOf is the SHA-256 of what is left to read, in lower case hex.
 func HashOf(r io.Reader) (string, error) {
 	h := sha256.New()
-	if _, err := io.CopyBuffer(h, r, make([]byte, readBuffer)); err != nil {
+	if err := readInto(h, r); err != nil {
 		return "", err
 	}
 	return Hex(h), nil
@@ -35,10 +33,16 @@ func HashOf(r io.Reader) (string, error) {
 // ChecksumOf is the CRC-32 of what is left to read, in lower case hex.
 func ChecksumOf(r io.Reader) (string, error) {
 	var c checksum
-	if _, err := io.CopyBuffer(&c, r, make([]byte, readBuffer)); err != nil {
+	if err := readInto(&c, r); err != nil {
 		return "", err
 	}
 	return c.text(), nil
+}
+
+//go:noinline
+func readInto(sum io.Writer, r io.Reader) error {
+	_, err := io.CopyBuffer(sum, r, make([]byte, 256<<10))
+	return err
 }
 
 // Identify reads a file, and tells all by which it may be remembered.
