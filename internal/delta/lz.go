@@ -157,23 +157,24 @@ func (z *repeater) index(t token) int {
 // literal codes a byte. After a match, what would have been its next byte is a hint as long as the bits agree.
 func (z *repeater) literal(v byte) byte {
 	trees := z.literals[int(z.back(1)>>4)*3*256:][:3*256]
-	hint := uint32(z.back(z.last[0]))
-	if z.whole {
-		if i := z.before(z.last[0]); i >= 0 {
-			hint = uint32(z.old[i])
+	node, i := 1, 8
+	if z.state&3 != 0 {
+		hint := int(z.back(z.last[0]))
+		if z.whole {
+			if i := z.before(z.last[0]); i >= 0 {
+				hint = int(z.old[i])
+			}
+		}
+		for agree := true; agree && i > 0; {
+			i--
+			bit := hint >> i & 1
+			got := z.c.flag(int(v>>i&1), &trees[256<<bit+node])
+			agree, node = got == bit, node<<1|got
 		}
 	}
-	agree := z.state&3 != 0
-	node := uint32(1)
-	for i := 7; i >= 0; i-- {
-		tree := uint32(0)
-		bit := hint >> i & 1
-		if agree {
-			tree = 256 + bit<<8
-		}
-		got := uint32(z.c.flag(int(v>>i&1), &trees[tree+node]))
-		agree = agree && got == bit
-		node = node<<1 | got
+	for i > 0 {
+		i--
+		node = node<<1 | z.c.flag(int(v>>i&1), &trees[node])
 	}
 	return byte(node)
 }
