@@ -218,7 +218,7 @@ func (im *image) scanAMD64(z zone, lo, hi uint64, emit func(ref)) {
 
 // entry returns the address of function i.
 func (im *image) entry(i int) uint64 {
-	return im.lay.base[baseText] + uint64(im.word(im.lay.base[baseFunctab]+8*uint64(i)))
+	return im.lay.base[baseText] + uint64(le32(im.functab[8*i:]))
 }
 
 // startUnit is for how much of the file it is known where instructions begin.

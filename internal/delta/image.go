@@ -12,6 +12,8 @@ type image struct {
 	newBase     [nBases]uint64
 	moves       addressMap
 	newSegments []segment
+	functab     []byte // pairs of entry and offset, and the end
+	pctab       []byte
 	from        lookup // for places
 	to          lookup // for targets
 	side        []sideRef

@@ -29,14 +29,21 @@ const (
 
 // funcAddr returns the address of the i-th _func record.
 func (im *image) funcAddr(i int) uint64 {
-	b := im.lay.base[baseFunctab]
-	return b + uint64(im.word(b+8*uint64(i)+4))
+	return im.lay.base[baseFunctab] + uint64(le32(im.functab[8*i+4:]))
 }
 
-// checkFuncs refuses tables that are not in order: what walks them relies on it.
-func (im *image) checkFuncs() error {
-	tab := im.at(im.lay.base[baseFunctab], 8*im.lay.nfunc+4)
-	if im.lay.nfunc > 0 && tab == nil {
+// findFuncs finds the function table, and pctab. It refuses a table that is not in order: what walks it relies on that.
+func (im *image) findFuncs() error {
+	b := &im.lay.base
+	im.functab, im.pctab = nil, nil
+	if im.lay.pctabEnd > b[basePctab] {
+		im.pctab = im.at(b[basePctab], im.lay.pctabEnd-b[basePctab])
+	}
+	if im.lay.nfunc == 0 {
+		return nil
+	}
+	tab := im.at(b[baseFunctab], 8*im.lay.nfunc+4)
+	if tab == nil {
 		return formatError("a function table outside the file")
 	}
 	for i := 1; i < int(im.lay.nfunc); i++ {
@@ -44,6 +51,7 @@ func (im *image) checkFuncs() error {
 			return formatError("a function table that is not in order")
 		}
 	}
+	im.functab = tab
 	return nil
 }
 
@@ -153,11 +161,10 @@ const maxRuns = 1 << 16
 // bytes that it takes, 0 if it is malformed. pcs are in units of the instruction size.
 func (im *image) table(v uint32, runs []run) ([]run, int) {
 	runs = runs[:0]
-	addr := im.lay.base[basePctab] + uint64(v)
-	if addr >= im.lay.pctabEnd {
+	if uint64(v) >= uint64(len(im.pctab)) {
 		return runs, 0
 	}
-	b := im.at(addr, im.lay.pctabEnd-addr)
+	b := im.pctab[v:]
 	value, pc := int32(-1), uint32(0)
 	for i := 0; i < len(b) && len(runs) < maxRuns; {
 		if b[i] == 0 && len(runs) > 0 {

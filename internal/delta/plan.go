@@ -127,7 +127,7 @@ func (im *image) codeSegments(c *coder, m *intModel) error {
 
 // prepare is called when layout and moves are known.
 func (im *image) prepare(r *room) error {
-	if err := im.checkFuncs(); err != nil {
+	if err := im.findFuncs(); err != nil {
 		return err
 	}
 	for _, z := range im.lay.zones {
