@@ -36,20 +36,19 @@ func newEncoder() *coder {
 func newDecoder(body []byte) *coder {
 	c := &coder{width: 0xffffffff, in: body, trimmed: maxTrimmed, room: tableRoom}
 	for range 4 {
-		c.next()
+		c.code = c.code<<8 | c.next()
 	}
 	return c
 }
 
 // next takes a byte of the input. After its end there are the zeros that were left out; beyond those, the coder is bad.
-func (c *coder) next() {
-	c.code <<= 8
-	if c.at < len(c.in) {
-		c.code |= uint32(c.in[c.at])
-	} else if c.at >= len(c.in)+c.trimmed {
-		c.bad = true
-	}
+func (c *coder) next() uint32 {
 	c.at++
+	if c.at <= len(c.in) {
+		return uint32(c.in[c.at-1])
+	}
+	c.bad = c.bad || c.at > len(c.in)+c.trimmed
+	return 0
 }
 
 // bit codes one bit, p being the probability of 1 in 1/65536, from 1 to 65535.
@@ -66,7 +65,7 @@ func (c *coder) bit(bit int, p uint32) int {
 		w = c.width - w
 	}
 	if c.width = w; w < topWidth {
-		c.widen()
+		c.width, c.code = c.widened(w, c.code)
 	}
 	return bit
 }
@@ -74,12 +73,14 @@ func (c *coder) bit(bit int, p uint32) int {
 // known tells whether bits are given, instead of decoded.
 func (c *coder) known() bool { return c.encoding || c.training }
 
+// widened reads until a range is wide enough.
+//
 //go:noinline
-func (c *coder) widen() {
-	for c.width < topWidth {
-		c.width <<= 8
-		c.next()
+func (c *coder) widened(width, code uint32) (uint32, uint32) {
+	for width < topWidth {
+		width, code = width<<8, code<<8|c.next()
 	}
+	return width, code
 }
 
 // raw codes n bits, at most rawBits, each of which may as well be 0 as 1.
@@ -98,9 +99,7 @@ func (c *coder) raw(v uint64, n int) uint64 {
 		return v
 	}
 	v = min(uint64(c.code/w), 1<<n-1)
-	c.code -= uint32(v) * w
-	c.width = w
-	c.widen()
+	c.width, c.code = c.widened(w, c.code-uint32(v)*w)
 	return v
 }
 

@@ -87,13 +87,41 @@ func (m *denseModel) value(c *coder, v byte, likely, old uint32) byte {
 func (m *denseModel) half(c *coder, v, likely, old uint32) uint32 {
 	a := &m.rows[1<<flagBits+spread(likely)>>(32-likelyBits)]
 	b := &m.rows[1<<flagBits+1<<likelyBits+old]
-	node := uint32(1)
-	for i := 3; i >= 0; i-- {
-		x, y := &a[node&15], &b[node&15]
-		bit := c.bit(int(v>>i&1), (uint32(*x)+uint32(*y))>>1)
-		x.learn(bit, valueRate)
-		y.learn(bit, valueRate)
-		node = node<<1 | uint32(bit)
+	if c.known() {
+		node := uint32(1)
+		for i := 3; i >= 0; i-- {
+			x, y := &a[node&15], &b[node&15]
+			bit := c.bit(int(v>>i&1), (uint32(*x)+uint32(*y))>>1)
+			x.learn(bit, valueRate)
+			y.learn(bit, valueRate)
+			node = node<<1 | uint32(bit)
+		}
+		return node & 15
 	}
+	return c.takeHalf(a, b)
+}
+
+// takeHalf decodes what half encodes, as climb does.
+func (c *coder) takeHalf(a, b *oddsRow) uint32 {
+	width, code, node := c.width, c.code, uint32(1)
+	for node < 16 {
+		x, y := &a[node&15], &b[node&15]
+		if bound := width >> 16 * ((uint32(*x) + uint32(*y)) >> 1); code < bound {
+			width = bound
+			*x += (65535 - *x) >> valueRate
+			*y += (65535 - *y) >> valueRate
+			node = node<<1 | 1
+		} else {
+			width -= bound
+			code -= bound
+			*x -= *x >> valueRate
+			*y -= *y >> valueRate
+			node <<= 1
+		}
+		if width < topWidth {
+			width, code = c.widened(width, code)
+		}
+	}
+	c.width, c.code = width, code
 	return node & 15
 }

@@ -172,11 +172,7 @@ func (z *repeater) literal(v byte) byte {
 			agree, node = got == bit, node<<1|got
 		}
 	}
-	for i > 0 {
-		i--
-		node = node<<1 | z.c.flag(int(v>>i&1), &trees[node])
-	}
-	return byte(node)
+	return byte(z.c.climb(node, int(v), i, trees))
 }
 
 // distance codes that of a match, the lowest 4 bits apart: records have sizes.

@@ -58,12 +58,36 @@ func newIntModel(contexts int) *intModel {
 }
 
 // tree codes v, of n bits, by 1<<n odds.
-func (c *coder) tree(v, n int, odds []odds) int {
-	node := 1
-	for i := n - 1; i >= 0; i-- {
-		node = node<<1 | c.flag(v>>i&1, &odds[node])
+func (c *coder) tree(v, n int, odds []odds) int { return c.climb(1, v, n, odds) - 1<<n }
+
+// climb codes the last n bits of v from a node of a tree on, and returns the node that they lead to. To decode, it has the
+// coder's range at hand: most bits of deltas in which much is inserted are taken here.
+func (c *coder) climb(node, v, n int, odds []odds) int {
+	if c.known() {
+		for n--; n >= 0; n-- {
+			node = node<<1 | c.flag(v>>n&1, &odds[node])
+		}
+		return node
 	}
-	return node - 1<<n
+	width, code := c.width, c.code
+	for ; n > 0; n-- {
+		o := &odds[node]
+		if bound := width >> 16 * uint32(*o); code < bound {
+			width = bound
+			*o += (65535 - *o) >> modelRate
+			node = node<<1 | 1
+		} else {
+			width -= bound
+			code -= bound
+			*o -= *o >> modelRate
+			node <<= 1
+		}
+		if width < topWidth {
+			width, code = c.widened(width, code)
+		}
+	}
+	c.width, c.code = width, code
+	return node
 }
 
 // uint codes v.
