@@ -158,35 +158,35 @@ func (im *image) word(addr uint64) uint32 {
 }
 
 // rewrite puts into b, which holds the old bytes of r, what they are to become.
-func (im *image) rewrite(b []byte, r *ref) {
+func (im *image) rewrite(b *[8]byte, r *ref) {
 	if r.kind == refLine {
-		put32(b, le32(b)+uint32(im.lines.at(r.target)-r.target))
+		put32(b[:], le32(b[:])+uint32(im.lines.at(r.target)-r.target))
 		return
 	}
 	t := im.to.at(r.target)
 	switch r.kind {
 	case refRelative:
-		put32(b, uint32(t-im.place(r.off)-4-uint64(r.adjust)))
+		put32(b[:], uint32(t-im.place(r.off)-4-uint64(r.adjust)))
 	case refPointer:
-		put64(b, t)
+		put64(b[:], t)
 	case refOffset:
 		v := t - im.newBase[r.base]
 		if r.base == baseCutab {
 			v /= 4
 		}
-		put32(b, uint32(v))
+		put32(b[:], uint32(v))
 	case refBranch:
-		put32(b, le32(b)&0xfc000000|uint32(int64(t-im.place(r.off))>>2)&0x03ffffff)
+		put32(b[:], le32(b[:])&0xfc000000|uint32(int64(t-im.place(r.off))>>2)&0x03ffffff)
 	case refCond:
-		put32(b, le32(b)&0xff00001f|uint32(int64(t-im.place(r.off))>>2)&0x7ffff<<5)
+		put32(b[:], le32(b[:])&0xff00001f|uint32(int64(t-im.place(r.off))>>2)&0x7ffff<<5)
 	case refPage:
 		page := int64(t&^0xfff-im.place(r.off)&^0xfff) >> 12
-		put32(b, le32(b)&0x9f00001f|uint32(page&3)<<29|uint32(page>>2&0x7ffff)<<5)
+		put32(b[:], le32(b[:])&0x9f00001f|uint32(page&3)<<29|uint32(page>>2&0x7ffff)<<5)
 		put32(b[4:], le32(b[4:])&0xffc003ff|uint32(t&0xfff)>>r.adjust<<10)
 	case refPC:
-		put32(b, uint32(t-im.from.at(r.origin)))
+		put32(b[:], uint32(t-im.from.at(r.origin)))
 	case refLength:
-		put64(b, im.to.at(r.target-1)+1-im.to.at(r.origin))
+		put64(b[:], im.to.at(r.target-1)+1-im.to.at(r.origin))
 	case refShort:
 		b[0] = byte(t - im.place(r.off) - 1 - uint64(r.adjust))
 	}
@@ -214,7 +214,7 @@ func (im *image) predict(dst, class []byte, off uint64) {
 		if r.off < size {
 			copy(b[:], im.old[r.off:])
 		}
-		im.rewrite(b[:], &r)
+		im.rewrite(&b, &r)
 		first, from, to := r.class(), max(r.off, off), min(r.off+n, end)
 		for at := from; at < to; at++ {
 			dst[at-off] = b[(at-r.off)&7]

@@ -73,7 +73,7 @@ func (im *image) scanFunc(off uint64, emit func(ref)) {
 	if off+funcSize > im.size() {
 		return
 	}
-	f := im.old[off:]
+	f := (*[funcSize]byte)(im.old[off:])
 	im.emitOffset(off, baseText, emit)
 	im.emitOffset(off+funcName, baseNames, emit)
 	for _, d := range [...]uint64{funcPcsp, funcPcfile, funcPcln} {
@@ -122,10 +122,11 @@ type funcInfo struct {
 
 func (im *image) funcInfo(i int) (f funcInfo, ok bool) {
 	addr := im.funcAddr(i)
-	b := im.at(addr, funcSize)
-	if b == nil {
+	record := im.at(addr, funcSize)
+	if record == nil {
 		return f, false
 	}
+	b := (*[funcSize]byte)(record)
 	f.off, _ = im.lay.offset(addr)
 	f.pcfile, f.pcln, f.line = le32(b[funcPcfile:]), le32(b[funcPcln:]), int32(le32(b[funcLine:]))
 	f.units = im.lay.base[baseCutab] + 4*uint64(le32(b[funcCU:]))
