@@ -54,27 +54,56 @@ func (m *denseModel) chunk(c *coder, changed int) int {
 func (r *residual) denselyChanged(dst, data, class, fresh []byte) {
 	m := r.dense
 	r.budget -= int64(len(data)) / 4
-	r.part(partFlags)
-	for i, v := range data {
-		changed, k := 0, uint32(class[i])
-		if fresh != nil && fresh[i] != v {
-			changed = 1
+	for copy(dst, data); ; {
+		r.part(partFlags)
+		n := m.unchanged(r.c, data, class, fresh)
+		if n == len(data) {
+			return
 		}
-		changed = m.flag(r.c, changed, k<<8|uint32(v), m.changes)
-		m.changes = m.changes<<1 | uint32(changed)
-		if changed == 1 {
-			r.part(partChanged)
-			r.budget -= 2
-			old := v
-			if fresh != nil {
-				v = fresh[i]
-			}
-			v = m.value(r.c, v, k<<8|uint32(old+m.diffs[k]), uint32(old)|min(k, 1)<<8)
-			m.diffs[k] = v - old
-			r.part(partFlags)
+		r.part(partChanged)
+		r.budget -= 2
+		old, k, v := data[n], uint32(class[n]), byte(0)
+		if fresh != nil {
+			v, fresh = fresh[n], fresh[n+1:]
 		}
-		dst[i] = v
+		v = m.value(r.c, v, k<<8|uint32(old+m.diffs[k]), uint32(old)|min(k, 1)<<8)
+		m.diffs[k] = v - old
+		dst[n] = v
+		dst, data, class = dst[n+1:], data[n+1:], class[n+1:]
 	}
+}
+
+// unchanged codes how many bytes stay as they are before one changes, by a flag for each. To decode, it has the coder's range at hand.
+func (m *denseModel) unchanged(c *coder, data, class, fresh []byte) int {
+	if c.known() {
+		for i, v := range data {
+			changed := m.flag(c, one(fresh[i] != v), uint32(class[i])<<8|uint32(v), m.changes)
+			if m.changes = m.changes<<1 | uint32(changed); changed == 1 {
+				return i
+			}
+		}
+		return len(data)
+	}
+	width, code, changes, i := c.width, c.code, m.changes, 0
+	for more := true; more && i < len(data); {
+		o := &m.rows[spread(uint32(class[i])<<8|uint32(data[i]))>>(32-flagBits)][changes&15]
+		if bound := width >> 16 * uint32(*o); code < bound {
+			width = bound
+			*o += (65535 - *o) >> flagRate
+			changes, more = changes<<1|1, false
+		} else {
+			width -= bound
+			code -= bound
+			*o -= *o >> flagRate
+			changes <<= 1
+			i++
+		}
+		if width < topWidth {
+			width, code = c.widened(width, code)
+		}
+	}
+	c.width, c.code, m.changes = width, code, changes
+	return i
 }
 
 // value codes a byte, half by half, by two contexts: what it became last time, added to what it was, and what it was.
