@@ -73,11 +73,8 @@ const (
 // code codes the layout of a file of the given size, and in all with what is packed in it.
 func (l *layout) code(c *coder, size, all uint64) error {
 	m := newIntModel(1)
-	number := func(v *uint64) { *v = c.uint(*v, m, 0) }
 	nseg, nzone := uint64(len(l.segments)), uint64(len(l.zones))
-	for _, v := range []*uint64{&l.arch, &l.lo, &l.hi, &l.pctabEnd, &l.abbrevs, &l.etypes, &l.nfunc, &nseg, &nzone} {
-		number(v)
-	}
+	c.uints(m, &l.arch, &l.lo, &l.hi, &l.pctabEnd, &l.abbrevs, &l.etypes, &l.nfunc, &nseg, &nzone)
 	if l.arch >= nArchs || nseg > maxZones || nzone > maxZones || l.nfunc > maxFuncs {
 		return formatError("a layout with too many parts")
 	}
@@ -86,19 +83,14 @@ func (l *layout) code(c *coder, size, all uint64) error {
 	}
 	for i := range l.segments {
 		s := &l.segments[i]
-		number(&s.addr)
-		number(&s.off)
-		number(&s.size)
+		c.uints(m, &s.addr, &s.off, &s.size)
 	}
 	for i := range l.zones {
 		z := &l.zones[i]
-		number(&z.off)
-		number(&z.size)
-		number(&z.kind)
-		number(&z.base)
+		c.uints(m, &z.off, &z.size, &z.kind, &z.base)
 	}
 	for i := range l.base {
-		number(&l.base[i])
+		c.uints(m, &l.base[i])
 	}
 	return l.check(size, all)
 }

@@ -115,6 +115,13 @@ func (c *coder) uint(v uint64, m *intModel, context int) uint64 {
 	return got
 }
 
+//go:noinline
+func (c *coder) uints(m *intModel, all ...*uint64) {
+	for _, v := range all {
+		*v = c.uint(*v, m, 0)
+	}
+}
+
 // int codes v, small absolute values being cheap.
 func (c *coder) int(v int64, m *intModel, context int) int64 {
 	u := c.uint(uint64(v<<1^v>>63), m, context)
