@@ -217,6 +217,8 @@ func (im *image) scanAMD64(z zone, lo, hi uint64, emit func(ref)) {
 }
 
 // entry returns the address of function i.
+//
+//go:noinline
 func (im *image) entry(i int) uint64 {
 	return im.lay.base[baseText] + uint64(le32(im.functab[8*i:]))
 }

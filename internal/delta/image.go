@@ -18,7 +18,6 @@ type image struct {
 	to          lookup // for targets
 	side        []sideRef
 	lines       lookup // by lineKey
-	pcs         lookup // as from, for places that are near each other
 	tables      []tableRef
 	rests       map[uint64][]resume
 	abbrevs     [][]attribute

@@ -151,11 +151,8 @@ func (im *image) prepare(r *room) error {
 
 // move sets the maps.
 func (im *image) move(m, lines addressMap) {
-	im.moves, im.lines = m, lookup{m: lines}
-	x := m.newIndex()
-	for _, l := range []*lookup{&im.from, &im.to, &im.pcs} {
-		*l = lookup{m: m, index: x}
-	}
+	im.moves, im.lines, im.from = m, lookup{m: lines}, lookup{m: m, index: m.newIndex()}
+	im.to = im.from
 }
 
 // source returns what the residual copies from.

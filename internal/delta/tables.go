@@ -196,15 +196,15 @@ func (im *image) moveTable(t tableRef) bool {
 	if im.lay.arch == archARM64 {
 		unit = 4
 	}
-	start := im.pcs.at(entry)
+	start := im.from.at(entry)
 	last := len(s.runs) - 1
-	if last < 0 || im.pcs.steady(entry, entry+uint64(s.runs[last].end)*unit) {
+	if last < 0 || im.from.steady(entry, entry+uint64(s.runs[last].end)*unit) {
 		return changed
 	}
 	before := uint32(0)
 	for i := range s.runs {
 		r := &s.runs[i]
-		pc := uint32((im.pcs.at(entry+uint64(r.end)*unit-1) + 1 - start) / unit)
+		pc := uint32((im.from.at(entry+uint64(r.end)*unit-1) + 1 - start) / unit)
 		if pc <= before || pc > 1<<30 {
 			return false
 		}

@@ -252,7 +252,7 @@ func (p *poll) compareLines(i, j int) {
 			k++
 		}
 		pc = r.end
-		moved := uint32((p.a.pcs.at(entry+uint64(pc)*unit-1) + 1 - start) / unit)
+		moved := uint32((p.a.from.at(entry+uint64(pc)*unit-1) + 1 - start) / unit)
 		for n < len(theirs) && theirs[n].end < moved {
 			n++
 		}
