@@ -53,7 +53,6 @@ type mapIndex struct {
 
 const maxSlotBits = 16
 
-// newIndex makes one of at most 1<<maxSlotBits slots, two to four for each step.
 func (m addressMap) newIndex() *mapIndex {
 	x := &mapIndex{}
 	loaded := m.index(spaceAddress-1) + 1
@@ -61,15 +60,14 @@ func (m addressMap) newIndex() *mapIndex {
 		return x
 	}
 	span := m[loaded-1].addr - m[0].addr
-	x.shift = max(0, bits.Len64(span)-min(maxSlotBits, bits.Len(uint(loaded))+1))
+	x.shift = max(0, bits.Len64(span)-maxSlotBits)
 	x.before = make([]uint32, span>>x.shift+2)
-	slot := 0
-	for i, s := range m[:loaded] {
-		for ; slot <= int((s.addr-m[0].addr)>>x.shift); slot++ {
-			x.before[slot] = uint32(i)
-		}
+	for _, s := range m[:loaded] {
+		x.before[(s.addr-m[0].addr)>>x.shift+1]++
 	}
-	x.before[slot] = uint32(loaded)
+	for i := range x.before[1:] {
+		x.before[i+1] += x.before[i]
+	}
 	return x
 }
 
@@ -115,21 +113,17 @@ func (m addressMap) code(c *coder) (addressMap, error) {
 	counts, gaps, shifts := newIntModel(1), newIntModel(1), newIntModel(2)
 	n := c.uint(uint64(len(m)), counts, 0)
 	if n >= maxSteps {
-		return nil, limitError("an address map of %d steps", n)
+		return nil, limitError("an address map of too many steps")
 	}
 	out := m
 	if err := c.room.take(n * stepSize); err != nil {
 		return nil, err
 	}
 	if !c.encoding {
-		out = make(addressMap, 0, n)
+		out = make(addressMap, n)
 	}
 	var last step
-	for i := range int(n) {
-		var s step
-		if c.encoding {
-			s = m[i]
-		}
+	for i, s := range out {
 		s.addr = last.addr + c.uint(s.addr-last.addr, gaps, 0)
 		back := 0
 		if i > 1 {
@@ -139,10 +133,7 @@ func (m addressMap) code(c *coder) (addressMap, error) {
 		if s.addr < last.addr || c.bad {
 			return nil, formatError("an address map that is not in order")
 		}
-		last = s
-		if !c.encoding {
-			out = append(out, s)
-		}
+		last, out[i] = s, s
 	}
 	return out, nil
 }

@@ -23,33 +23,31 @@ func (r *residual) copy(dst, data, class, fresh []byte) {
 	if r.dense != nil {
 		size = denseChunk
 	}
-	for len(dst) > 0 && !r.c.bad && r.budget >= 0 {
-		n := min(size, len(dst))
-		d, p, k := dst[:n], data[:n], class[:n]
-		changed := 0
-		if fresh != nil && string(fresh[:n]) != string(p) {
-			changed = 1
+	for at := 0; at < len(dst) && !r.c.bad && r.budget >= 0; at += size {
+		end := min(at+size, len(dst))
+		d, p, k := dst[at:end], data[at:end], class[at:end]
+		var f []byte
+		if fresh != nil {
+			f = fresh[at:end]
 		}
+		changed := one(fresh != nil && string(f) != string(p))
 		r.part(partChunks)
-		if r.dense != nil {
+		switch {
+		case r.dense != nil:
 			if r.dense.chunk(r.c, changed) == 0 {
 				copy(d, p)
 			} else {
-				r.denselyChanged(d, p, k, fresh)
+				r.denselyChanged(d, p, k, f)
 			}
-		} else if r.chunkFlag(changed, k) == 0 {
+		case r.chunkFlag(changed, k) == 0:
 			copy(d, p)
-			m.since, m.changes = min(m.since+n, 255), 0
-			for _, v := range d[max(0, n-4):] {
+			m.since, m.changes = min(m.since+len(d), 255), 0
+			for _, v := range d[max(0, len(d)-4):] {
 				r.last = r.last<<8 | uint32(v)
 			}
-		} else {
-			r.chunk(d, p, k, fresh)
+		default:
+			r.chunk(d, p, k, f)
 		}
-		if fresh != nil {
-			fresh = fresh[n:]
-		}
-		dst, data, class = dst[n:], data[n:], class[n:]
 	}
 }
 

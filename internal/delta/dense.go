@@ -3,10 +3,10 @@ package delta
 // A denseModel foretells which bytes change, and to what, where much is inserted and changed. To mix contexts for each bit, as
 // for a changeModel, takes longer there than unpacking the whole file: here a bit has one chance, or the mean of two.
 type denseModel struct {
-	rows    []oddsRow // of flags, of values by what they are likely to be, and by what they were
-	dirty   uint32    // which of the last chunks had changes
-	changes uint32    // which of the last bytes were changed
-	diffs   [256]byte // last difference in each class
+	rows    [1<<flagBits + 1<<likelyBits + 512*byteRows]oddsRow // of flags, of values by what they are likely to be, and by what they were
+	dirty   uint32                                              // which of the last chunks had changes
+	changes uint32                                              // which of the last bytes were changed
+	diffs   [256]byte                                           // last difference in each class
 }
 
 // An oddsRow holds those of half a byte, a tree, or of 16 flags.
@@ -22,7 +22,7 @@ const (
 )
 
 func newDenseModel() *denseModel {
-	m := &denseModel{rows: make([]oddsRow, 1<<flagBits+1<<likelyBits+512*byteRows)}
+	m := &denseModel{}
 	for i := range m.rows {
 		even(m.rows[i][:])
 	}
@@ -113,29 +113,22 @@ func (m *denseModel) value(c *coder, v byte, likely, old uint32) byte {
 	return byte(high<<4 | low)
 }
 
+// half codes half a byte. To decode it, the coder's range is at hand.
 func (m *denseModel) half(c *coder, v, likely, old uint32) uint32 {
 	a := &m.rows[1<<flagBits+spread(likely)>>(32-likelyBits)]
 	b := &m.rows[1<<flagBits+1<<likelyBits+old]
-	if c.known() {
-		node := uint32(1)
-		for i := 3; i >= 0; i-- {
-			x, y := &a[node&15], &b[node&15]
-			bit := c.bit(int(v>>i&1), (uint32(*x)+uint32(*y))>>1)
+	width, code, node := c.width, c.code, uint32(1)
+	for i := 3; i >= 0; i-- {
+		x, y := &a[node&15], &b[node&15]
+		p := (uint32(*x) + uint32(*y)) >> 1
+		if c.known() {
+			bit := c.give(int(v>>i&1), p)
 			x.learn(bit, valueRate)
 			y.learn(bit, valueRate)
 			node = node<<1 | uint32(bit)
+			continue
 		}
-		return node & 15
-	}
-	return c.takeHalf(a, b)
-}
-
-// takeHalf decodes what half encodes, as climb does.
-func (c *coder) takeHalf(a, b *oddsRow) uint32 {
-	width, code, node := c.width, c.code, uint32(1)
-	for node < 16 {
-		x, y := &a[node&15], &b[node&15]
-		if bound := width >> 16 * ((uint32(*x) + uint32(*y)) >> 1); code < bound {
+		if bound := width >> 16 * p; code < bound {
 			width = bound
 			*x += (65535 - *x) >> valueRate
 			*y += (65535 - *y) >> valueRate
@@ -151,6 +144,8 @@ func (c *coder) takeHalf(a, b *oddsRow) uint32 {
 			width, code = c.widened(width, code)
 		}
 	}
-	c.width, c.code = width, code
+	if !c.known() {
+		c.width, c.code = width, code
+	}
 	return node & 15
 }

@@ -27,7 +27,7 @@ func (p *plan) codeGenerated(c *coder, newSize uint64) error {
 	m := newIntModel(1)
 	n := c.uint(uint64(len(p.generated)), m, 0)
 	if n > maxGenerated {
-		return formatError("%d generated parts", n)
+		return formatError("too many generated parts")
 	}
 	if !c.encoding {
 		p.generated = make([]generated, n)
@@ -36,9 +36,7 @@ func (p *plan) codeGenerated(c *coder, newSize uint64) error {
 	p.size = newSize
 	for i := range p.generated {
 		g := &p.generated[i]
-		for _, v := range []*uint64{&g.kind, &g.off, &g.size, &g.from, &g.count} {
-			*v = c.uint(*v, m, 0)
-		}
+		c.uints(m, &g.kind, &g.off, &g.size, &g.from, &g.count)
 		if err := g.check(past, newSize); err != nil {
 			return err
 		}

@@ -32,9 +32,9 @@ func newGuesser(p *plan) *guesser {
 		order[i] = (s.addr+uint64(s.shift))<<stepBits | uint64(i)
 	}
 	sortWords(order)
-	g.back = append(make([]step, 0, len(moves)+1), step{0, 0})
-	for _, v := range order {
-		g.back = append(g.back, step{v >> stepBits, moves[v&(maxSteps-1)].shift})
+	g.back = make([]step, len(moves)+1) // the first one is 0, 0
+	for i, v := range order {
+		g.back[i+1] = step{v >> stepBits, moves[v&(maxSteps-1)].shift}
 	}
 	return g
 }

@@ -32,7 +32,6 @@ type token struct {
 const (
 	ringSize   = 1 << 23
 	shortest   = 2
-	lzLimit    = 60
 	kindNew    = 1
 	kindAgain  = 2
 	kindSingle = 3

@@ -30,7 +30,7 @@ func codePacked(c *coder, p []packed, size uint64, old bool) ([]packed, error) {
 	m := newIntModel(1)
 	n := c.uint(uint64(len(p)), m, 0)
 	if n > maxPacked {
-		return nil, formatError("%d compressed sections", n)
+		return nil, formatError("too many compressed sections")
 	}
 	if !c.encoding {
 		p = make([]packed, n)
@@ -44,8 +44,7 @@ func codePacked(c *coder, p []packed, size uint64, old bool) ([]packed, error) {
 	for i := range p {
 		s := &p[i]
 		s.off = past + c.uint(s.off-past, m, 0)
-		s.size = c.uint(s.size, m, 0)
-		s.n = c.uint(s.n, m, 0)
+		c.uints(m, &s.size, &s.n)
 		all += s.n
 		if past = s.off + s.n; old {
 			past = s.off + s.size

@@ -46,8 +46,8 @@ func (im *image) findFuncs() error {
 	if tab == nil {
 		return formatError("a function table outside the file")
 	}
-	for i := 1; i < int(im.lay.nfunc); i++ {
-		if le32(tab[8*i:]) < le32(tab[8*i-8:]) || le32(tab[8*i+4:]) < le32(tab[8*i-4:])+funcSize-4 {
+	for t := tab; len(t) >= 20; t = t[8:] {
+		if le32(t[8:]) < le32(t) || le32(t[12:]) < le32(t[4:])+funcSize-4 {
 			return formatError("a function table that is not in order")
 		}
 	}

@@ -108,7 +108,7 @@ func (im *image) codePacked(c *coder) error {
 func (im *image) codeSegments(c *coder, m *intModel) error {
 	n := c.uint(uint64(len(im.newSegments)), m, 0)
 	if n > maxZones {
-		return formatError("%d segments", n)
+		return formatError("too many segments")
 	}
 	if !c.encoding {
 		im.newSegments = make([]segment, n)

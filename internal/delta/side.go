@@ -119,7 +119,7 @@ func (im *image) findSide(r *room) error {
 		return err
 	}
 	if im.full() {
-		return limitError("more than %d references, or too many steps to find them", n)
+		return limitError("too many references, or too many steps to find them")
 	}
 	sortWords(im.side)
 	// Overlapping ones cannot both be right; the first stays.

@@ -39,7 +39,7 @@ func (im *image) findTables(r *room) error {
 		}
 	})
 	if full {
-		return limitError("more than %d tables", maxTableRefs*7/8)
+		return limitError("too many tables")
 	}
 	im.tables = oneEach(out)
 	return nil
@@ -239,6 +239,8 @@ func (im *image) moveLines(i int, runs []run) bool {
 }
 
 // fileKey names a file of a compilation unit: its offset in the table of names.
+//
+//go:noinline
 func (im *image) fileKey(units uint64, index int32) uint64 {
 	if index < 0 {
 		return noOffset
