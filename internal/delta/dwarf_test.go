@@ -272,6 +272,9 @@ func TestPacking(t *testing.T) {
 // Sections are read entry by entry to the end: most of what a linker writes is understood.
 func TestDebugSections(t *testing.T) {
 	_, im := syntheticDebug()
+	if err := im.prepare(newRoom()); err != nil {
+		t.Fatal(err)
+	}
 	kinds := map[uint64]int{}
 	im.scan(0, im.total(), func(r ref) {
 		for _, z := range im.lay.zones {
