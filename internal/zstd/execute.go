@@ -89,7 +89,7 @@ func (e *execution) run(n int, b *block, h *history, literalState, offsetState, 
 		used += literal
 		from := int(to) - offset
 		if from+e.reach < 0 || uint(offset-1) >= uint(e.window) {
-			return formatError("a match %d bytes back, of %d", offset, e.reach+int(to))
+			return formatError("a match begins where nothing is")
 		}
 		if from < 0 || offset < 16 {
 			h.copyNear(int(to), from, int(match))

@@ -205,15 +205,17 @@ func (h *huffman) decode4(out, buf []byte, from, to int) error {
 
 // together decodes the four streams as far as all of them have plenty, so many bytes of each: what one waits
 // for the others do meanwhile.
-func (h *huffman) together(out []byte, quarter int, b *[4]backward) (n int) {
-	o0, o1, o2, o3 := out[:quarter], out[quarter:2*quarter], out[2*quarter:3*quarter], out[3*quarter:]
+func (h *huffman) together(out []byte, quarter int, b *[4]backward) int {
+	last := len(out) - 3*quarter // the shortest, by up to three
+	o0, o1, o2, o3 := out[:last:last], out[quarter:][:last:last], out[2*quarter:][:last:last], out[3*quarter:][:last:last]
 	s0, s1, s2, s3 := b[0].data, b[1].data, b[2].data, b[3].data
 	p0, p1, p2, p3 := b[0].pos, b[1].pos, b[2].pos, b[3].pos
 	t := &h.entries
-	for n+5 <= len(o3) && min(p0, p1, p2, p3) >= origin+5*maxCode {
+	n := uint(0)
+	for n+5 <= uint(last) && min(p0, p1, p2, p3) >= origin+5*maxCode {
 		v0, v1, v2, v3 := load(s0, p0), load(s1, p1), load(s2, p2), load(s3, p3)
 		var sum0, sum1, sum2, sum3 uint16
-		q0, q1, q2, q3 := (*[5]byte)(o0[n:]), (*[5]byte)(o1[n:]), (*[5]byte)(o2[n:]), (*[5]byte)(o3[n:])
+		q0, q1, q2, q3 := (*[5]byte)(o0[n:n+5:n+5]), (*[5]byte)(o1[n:n+5:n+5]), (*[5]byte)(o2[n:n+5:n+5]), (*[5]byte)(o3[n:n+5:n+5])
 		for i := range 5 {
 			e0, e1, e2, e3 := t[v0>>shift], t[v1>>shift], t[v2>>shift], t[v3>>shift]
 			v0 <<= e0 & 15
@@ -233,5 +235,5 @@ func (h *huffman) together(out []byte, quarter int, b *[4]backward) (n int) {
 		n += 5
 	}
 	b[0].pos, b[1].pos, b[2].pos, b[3].pos = p0, p1, p2, p3
-	return n
+	return int(n)
 }
