@@ -67,55 +67,59 @@ func (s *Swap) statePath() string { return filepath.Join(s.stateDir, "state.json
 
 // readState reads state.json. An update must not fail for it: what cannot be
 // read is reported, and what makes no sense, or a later version wrote, is put aside.
-func (s *Swap) readState() State {
+func (s *Swap) readState() {
 	state, err := ReadState(s.fs, s.stateDir)
+	s.state = *state
 	if err == nil {
-		return state
+		return
 	}
 	path := s.statePath()
 	if !errors.Is(err, errState) {
 		s.warn(cause.Errorf("going on without %s: %w", path, err))
-		return State{}
+		return
 	}
 	s.warn(cause.Errorf("going on without %s, kept as %s: %w", path, path+".unreadable", err))
 	if err := s.fs.Rename(path, path+".unreadable"); err != nil {
 		s.warn(cause.Errorf("putting %s aside: %w", path, err))
 	}
-	return State{}
 }
 
-// ReadState reads what a state folder remembers, without a lock. There may be none: that is a zero State.
-func ReadState(fsys disk.FS, stateDir string) (State, error) {
+// ReadState reads what a state folder remembers, without a lock. There may be none: that is a zero State, as is what is returned with
+// an error.
+func ReadState(fsys disk.FS, stateDir string) (*State, error) {
+	state := &State{}
 	f, err := fsys.Open(filepath.Join(stateDir, "state.json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return State{}, nil
+		return state, nil
 	}
 	if err != nil {
-		return State{}, err
+		return state, err
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, stateLimit+1))
-	if err != nil {
-		return State{}, err
+	if err == nil {
+		err = state.parse(data)
 	}
-	return parseState(data)
+	return state, err
 }
 
 // errState: the state was read, and is none that this program knows.
 var errState = errors.New("invalid state")
 
-func parseState(data []byte) (State, error) {
+// parse leaves the state as it is if data is none.
+func (s *State) parse(data []byte) error {
 	if len(data) > stateLimit {
-		return State{}, cause.Errorf("%w: more than %d bytes", errState, stateLimit)
+		return cause.Errorf("%w: more than %d bytes", errState, stateLimit)
 	}
-	var state State
-	if err := json.Unmarshal(data, &state); err != nil {
-		return State{}, cause.Errorf("%w: %w", errState, err)
+	var read State
+	if err := json.Unmarshal(data, &read); err != nil {
+		return cause.Errorf("%w: %w", errState, err)
 	}
-	if state.Format != stateFormat {
-		return State{}, cause.Errorf("%w: format %d, this program knows %d", errState, state.Format, stateFormat)
+	if read.Format != stateFormat {
+		return cause.Errorf("%w: format %d, this program knows %d", errState, read.Format, stateFormat)
 	}
-	return state, nil
+	*s = read
+	return nil
 }
 
 func (s *Swap) writeState(state State) error {

@@ -14,12 +14,13 @@ func FuzzParseState(f *testing.F) {
 	f.Add([]byte(`{"format":2}`))
 	f.Add([]byte(`{"format":`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		state, err := parseState(data)
+		state := State{}
+		err := state.parse(data)
 		if err != nil && !errors.Is(err, errState) {
 			t.Fatalf("%v does not wrap errState", err)
 		}
-		if err == nil && state.Format != stateFormat {
-			t.Fatalf("format %d is accepted", state.Format)
+		if (err == nil) != (state.Format == stateFormat) {
+			t.Fatalf("%v, but format %d is taken", err, state.Format)
 		}
 	})
 }

@@ -203,7 +203,7 @@ func (s *Swap) Close() error {
 
 // heal finishes or undoes a swap that a crash cut short, and removes what else it left.
 func (s *Swap) heal() error {
-	s.state = s.readState()
+	s.readState()
 
 	_, err := s.fs.Lstat(s.target)
 	if errors.Is(err, fs.ErrNotExist) {
