@@ -85,7 +85,7 @@ var (
 	maskedCosts = costs{3, 0}  // without references
 	draftCosts  = costs{6, 16} // with the first prediction
 	fewCosts    = costs{3, 16}
-	muchCosts   = costs{12, 24}
+	muchCosts   = costs{12, 32}
 	// The same for files that are data. Text likes long matches: its letters are cheap to insert.
 	dataCosts = [...]costs{{8, 8}, {16, 28}, {32, 28}}
 )

@@ -35,7 +35,7 @@ const (
 	parseStretch = 1 << 13
 	longest      = 512 // of a match
 	nice         = 128 // a match as long is taken at once
-	parseChain   = 8
+	parseChain   = 16
 )
 
 // newParser makes one for what rounds insert into fresh.
