@@ -25,7 +25,7 @@ const (
 
 func newMatcher(old []byte) *matcher {
 	size := bits.Len(uint(len(old)))
-	m := &matcher{old: old, bits: max(10, min(22, size-4)), tag: 32 - size}
+	m := &matcher{old: old, bits: max(10, min(21, size-4)), tag: 32 - size}
 	m.starts = make([]uint32, 1<<m.bits+1)
 	if len(old) > seedLength {
 		m.fill()
