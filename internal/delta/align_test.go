@@ -33,6 +33,25 @@ func TestAlignmentOfParts(t *testing.T) {
 	}
 }
 
+// An outlook finds each place of a file in the file itself, if it is one that is looked up, and nothing for the others.
+func TestOutlook(t *testing.T) {
+	b := text(2000, 0)
+	m, o := newMatcher(b), &outlook{}
+	for scan := 1; scan+seedLength <= len(b); scan = o.from + o.n {
+		if scan > len(b)/2 && o.n == farthest {
+			o.n = 0 // as after a jump
+		}
+		m.look(o, b, scan)
+		for k, s := range o.spans[:o.n] {
+			v := word(b[scan+k:]) * hashFactor
+			want := chosen(v, word(b[scan+k-1:])*hashFactor) == 1
+			if got := slices.Contains(m.places[s.from:s.to], uint32(scan+k)<<m.tag|m.more(v)); got != want || !want && s.to > s.from {
+				t.Fatalf("place %d of %d: found %v, to be looked up %v", scan+k, len(b), got, want)
+			}
+		}
+	}
+}
+
 // A matcher knows half of all places or so, by their hashes, in order: what sorting them at once would give.
 func TestPlacesAreKnown(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
