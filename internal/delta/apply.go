@@ -38,7 +38,7 @@ func parseHeader(patch []byte) (h header, body []byte, err error) {
 		return h, nil, formatError("it does not begin as one of this version")
 	}
 	var n int
-	if h.newSize, n = binary.Uvarint(b); n <= 0 || len(b) < n+2*checkSize || n > 1 && b[n-1] == 0 {
+	if h.newSize, n = uvarint(b); n <= 0 || len(b) < n+2*checkSize || n > 1 && b[n-1] == 0 {
 		return h, nil, formatError("the header makes no sense")
 	}
 	copy(h.oldHash[:], b[n:])

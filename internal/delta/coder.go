@@ -18,9 +18,10 @@ type coder struct {
 	out      []byte // encoder: written so far, without cache and pending
 	cache    byte
 	pending  int64
-	training bool   // bits are known: the models learn, nothing is coded
-	room     room   // for what the plan leads to
-	tally    *tally // encoder: what the bits cost, if asked for
+	give     func(bit int, p uint32) // takes a bit that is known; nil where bits are decoded
+	raise    func(v uint64, n int)   // encoder: takes n bits at even odds
+	room     room                    // for what the plan leads to
+	tally    *tally                  // encoder: what the bits cost, if asked for
 }
 
 const (
@@ -30,7 +31,9 @@ const (
 )
 
 func newEncoder() *coder {
-	return &coder{encoding: true, width: 0xffffffff, pending: 1, trimmed: maxTrimmed, room: tableRoom}
+	c := &coder{encoding: true, width: 0xffffffff, pending: 1, trimmed: maxTrimmed, room: tableRoom}
+	c.give, c.raise = c.put, c.putRaw // so that programs that only decode do not link them
+	return c
 }
 
 func newDecoder(body []byte) *coder {
@@ -53,8 +56,9 @@ func (c *coder) next() uint32 {
 
 // bit codes one bit, p being the probability of 1 in 1/65536, from 1 to 65535.
 func (c *coder) bit(bit int, p uint32) int {
-	if c.known() {
-		return c.give(bit, p)
+	if c.give != nil {
+		c.give(bit, p)
+		return bit
 	}
 	w := c.width >> 16 * p
 	if c.code < w {
@@ -70,9 +74,6 @@ func (c *coder) bit(bit int, p uint32) int {
 	return bit
 }
 
-// known tells whether bits are given, instead of decoded.
-func (c *coder) known() bool { return c.encoding || c.training }
-
 // widened reads until a range is wide enough.
 //
 //go:noinline
@@ -85,29 +86,18 @@ func (c *coder) widened(width, code uint32) (uint32, uint32) {
 
 // raw codes n bits, at most rawBits, each of which may as well be 0 as 1.
 func (c *coder) raw(v uint64, n int) uint64 {
-	if c.training {
+	if c.raise != nil {
+		c.raise(v, n)
 		return v
 	}
 	w := c.width >> n
-	if c.encoding {
-		if c.tally != nil {
-			c.tally.raw(n)
-		}
-		c.low += v * uint64(w)
-		c.width = w
-		c.carry()
-		return v
-	}
 	v = min(uint64(c.code/w), 1<<n-1)
 	c.width, c.code = c.widened(w, c.code-uint32(v)*w)
 	return v
 }
 
-// give encodes a bit.
-func (c *coder) give(bit int, p uint32) int {
-	if c.training {
-		return bit
-	}
+// put encodes a bit.
+func (c *coder) put(bit int, p uint32) {
 	bound := c.width >> 16 * p
 	if c.tally != nil {
 		c.tally.add(bit, p)
@@ -119,12 +109,19 @@ func (c *coder) give(bit int, p uint32) int {
 		c.width -= bound
 	}
 	c.carry()
-	return bit
+}
+
+// putRaw encodes what raw decodes.
+func (c *coder) putRaw(v uint64, n int) {
+	if c.tally != nil {
+		c.tally.raw(n)
+	}
+	c.width >>= n
+	c.low += v * uint64(c.width)
+	c.carry()
 }
 
 // carry moves out what is settled.
-//
-//go:noinline
 func (c *coder) carry() {
 	for c.width < topWidth {
 		c.width <<= 8

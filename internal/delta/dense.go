@@ -75,7 +75,7 @@ func (r *residual) denselyChanged(dst, data, class, fresh []byte) {
 
 // unchanged codes how many bytes stay as they are before one changes, by a flag for each. To decode, it has the coder's range at hand.
 func (m *denseModel) unchanged(c *coder, data, class, fresh []byte) int {
-	if c.known() {
+	if c.give != nil {
 		for i, v := range data {
 			changed := m.flag(c, one(fresh[i] != v), uint32(class[i])<<8|uint32(v), m.changes)
 			if m.changes = m.changes<<1 | uint32(changed); changed == 1 {
@@ -121,8 +121,9 @@ func (m *denseModel) half(c *coder, v, likely, old uint32) uint32 {
 	for i := 3; i >= 0; i-- {
 		x, y := &a[node&15], &b[node&15]
 		p := (uint32(*x) + uint32(*y)) >> 1
-		if c.known() {
-			bit := c.give(int(v>>i&1), p)
+		if c.give != nil {
+			bit := int(v >> i & 1)
+			c.give(bit, p)
 			x.learn(bit, valueRate)
 			y.learn(bit, valueRate)
 			node = node<<1 | uint32(bit)
@@ -144,7 +145,7 @@ func (m *denseModel) half(c *coder, v, likely, old uint32) uint32 {
 			width, code = c.widened(width, code)
 		}
 	}
-	if !c.known() {
+	if c.give == nil {
 		c.width, c.code = width, code
 	}
 	return node & 15

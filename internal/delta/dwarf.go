@@ -2,7 +2,6 @@ package delta
 
 import (
 	"bytes"
-	"encoding/binary"
 	"sort"
 )
 
@@ -154,11 +153,7 @@ func (s *entryScanner) u32() uint32 { return le32(s.take(4)) }
 
 //go:noinline
 func (s *entryScanner) uleb() uint64 {
-	if s.at < len(s.b) && s.b[s.at] < 0x80 {
-		s.at++
-		return uint64(s.b[s.at-1])
-	}
-	v, n := binary.Uvarint(s.b[min(s.at, len(s.b)):])
+	v, n := uvarint(s.b[min(s.at, len(s.b)):])
 	if n <= 0 {
 		s.bad = true
 		return 0

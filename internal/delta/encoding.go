@@ -51,7 +51,8 @@ func (e *encoding) body(rounds []op, newSize uint64, stats *Stats) ([]byte, erro
 		return nil, err
 	}
 	r := newResidual(c, e.plan, e.old)
-	r.sections = e.sections
+	r.guess.choose = r.guess.closest
+	r.notes = func(p int, done uint64) { c.tally.note(e.sections, p, done) }
 	if e.plan.repeats {
 		if z := r.repeats; z.whole {
 			c.out = slices.Grow(c.out, int(stats.Inserted)) // of what is not touched there is no memory; growing would take twice

@@ -14,7 +14,8 @@ type guesser struct {
 	unpacked uint64   // bytes that compressed sections grow by, all before the hashes
 	recent   [4]int64 // distances from the new file's place to the old one's
 	hits     []odds
-	state    int // which of the last jumps went far
+	state    int                             // which of the last jumps went far
+	choose   func(at, from, done uint64) int // encoder: closest
 }
 
 func newGuesser(p *plan) *guesser {
@@ -82,16 +83,22 @@ func (g *guesser) mapped(k int, addr uint64) uint64 {
 	return off
 }
 
+// closest returns which guess is closest to a place.
+func (g *guesser) closest(at, from, done uint64) int {
+	best, least := nGuesses-1, distance(from, at)
+	for k := range nGuesses - 1 {
+		if d := distance(g.guess(k, done, from), at); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
 // code codes the place at: what it is close to, and how far from that.
 func (g *guesser) code(c *coder, at, from, done uint64, far *intModel) uint64 {
-	best := nGuesses - 1
-	if c.encoding {
-		least := distance(from, at)
-		for k := range nGuesses - 1 {
-			if d := distance(g.guess(k, done, from), at); d < least {
-				best, least = k, d
-			}
-		}
+	best := 0
+	if g.choose != nil {
+		best = g.choose(at, from, done)
 	}
 	best = c.tree(best, 3, g.hits[g.state<<3:])
 	near := g.guess(best, done, from)

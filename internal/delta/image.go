@@ -244,10 +244,8 @@ func (im *image) scanZone(z zone, lo, hi uint64, emit func(ref)) {
 	switch z.kind {
 	case zonePointers:
 		im.scanPointers(z, lo, hi, emit)
-	case zoneOffsets:
+	case zoneOffsets, zoneFunctab:
 		im.scanOffsets(z, lo, hi, emit)
-	case zoneFunctab:
-		im.scanFunctab(z, lo, hi, emit)
 	case zoneFuncs:
 		im.scanFuncs(lo, hi, emit)
 	case zoneInfo, zoneLines:
@@ -290,21 +288,15 @@ func (im *image) emitOffset(off uint64, base uint8, emit func(ref)) {
 	}
 }
 
+// scanOffsets finds those from the zone's base; in the function table, from two bases in turn.
 func (im *image) scanOffsets(z zone, lo, hi uint64, emit func(ref)) {
 	for off := z.off + (lo-z.off)&^3; off < hi && off+4 <= z.off+z.size; off += 4 {
-		if z.base == baseImage && le32(im.old[off:]) == 0 {
-			continue
-		}
-		im.emitOffset(off, uint8(z.base), emit)
-	}
-}
-
-func (im *image) scanFunctab(z zone, lo, hi uint64, emit func(ref)) {
-	for off := z.off + (lo-z.off)&^3; off < hi && off+4 <= z.off+z.size; off += 4 {
-		base := uint8(baseText)
-		if (off-z.off)&4 != 0 {
+		base := uint8(z.base)
+		if z.kind == zoneFunctab && (off-z.off)&4 != 0 {
 			base = baseFunctab
 		}
-		im.emitOffset(off, base, emit)
+		if base != baseImage || le32(im.old[off:]) != 0 {
+			im.emitOffset(off, base, emit)
+		}
 	}
 }

@@ -63,7 +63,7 @@ func (c *coder) tree(v, n int, odds []odds) int { return c.climb(1, v, n, odds) 
 // climb codes the last n bits of v from a node of a tree on, and returns the node that they lead to. To decode, it has the
 // coder's range at hand: most bits of deltas in which much is inserted are taken here.
 func (c *coder) climb(node, v, n int, odds []odds) int {
-	if c.known() {
+	if c.give != nil {
 		for n--; n >= 0; n-- {
 			node = node<<1 | c.flag(v>>n&1, &odds[node])
 		}

@@ -116,24 +116,24 @@ type funcInfo struct {
 	inline        uint32 // the same, of the inlining table
 	units         uint64 // address of its part of cutab
 	tree, objects uint64 // addresses, 0 where there is none
-	line          int32
 	npcdata       uint32 // number of further tables
 }
 
-func (im *image) funcInfo(i int) (f funcInfo, ok bool) {
+func (im *image) funcInfo(i int, f *funcInfo) bool {
+	*f = funcInfo{}
 	addr := im.funcAddr(i)
 	record := im.at(addr, funcSize)
 	if record == nil {
-		return f, false
+		return false
 	}
 	b := (*[funcSize]byte)(record)
 	f.off, _ = im.lay.offset(addr)
-	f.pcfile, f.pcln, f.line = le32(b[funcPcfile:]), le32(b[funcPcln:]), int32(le32(b[funcLine:]))
+	f.pcfile, f.pcln = le32(b[funcPcfile:]), le32(b[funcPcln:])
 	f.units = im.lay.base[baseCutab] + 4*uint64(le32(b[funcCU:]))
 	np, nf := uint64(le32(b[funcNpcdata:])), uint64(b[funcNfuncdat])
 	tables := im.at(addr+funcSize, 4*(np+nf))
 	if np > maxTables || nf > maxTables || tables == nil {
-		return f, true
+		return true
 	}
 	f.npcdata = uint32(np)
 	if np > pcdataInline {
@@ -146,7 +146,7 @@ func (im *image) funcInfo(i int) (f funcInfo, ok bool) {
 		return im.lay.base[baseGofunc] + uint64(le32(tables[4*(np+i):]))
 	}
 	f.objects, f.tree = funcdata(funcdataObjects), funcdata(funcdataInline)
-	return f, true
+	return true
 }
 
 // A run is an entry of a pc-value table: value up to the pc end, relative to the function's entry.
@@ -157,6 +157,16 @@ type run struct {
 
 // maxRuns bounds what is read of one table.
 const maxRuns = 1 << 16
+
+// uvarint is that of encoding/binary. Inlined it costs each program 300 bytes.
+//
+//go:noinline
+func uvarint(b []byte) (uint64, int) {
+	if len(b) > 0 && b[0] < 0x80 {
+		return uint64(b[0]), 1
+	}
+	return binary.Uvarint(b)
+}
 
 // table decodes the pc-value table at an offset of pctab into runs[:0], and returns the number of
 // bytes that it takes, 0 if it is malformed. pcs are in units of the instruction size.
@@ -171,12 +181,12 @@ func (im *image) table(v uint32, runs []run) ([]run, int) {
 		if b[i] == 0 && len(runs) > 0 {
 			return runs, i + 1
 		}
-		d, n := binary.Uvarint(b[i:])
+		d, n := uvarint(b[i:])
 		if n <= 0 {
 			break
 		}
 		i += n
-		p, n := binary.Uvarint(b[i:])
+		p, n := uvarint(b[i:])
 		if n <= 0 {
 			break
 		}

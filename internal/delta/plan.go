@@ -118,9 +118,9 @@ func (im *image) codeSegments(c *coder, m *intModel) error {
 		if i < len(im.lay.segments) {
 			was = im.lay.segments[i]
 		}
-		s.addr = was.addr + uint64(c.int(int64(s.addr-was.addr), m, 0))
-		s.off = was.off + uint64(c.int(int64(s.off-was.off), m, 0))
-		s.size = was.size + uint64(c.int(int64(s.size-was.size), m, 0))
+		for _, v := range [...]struct{ now, was *uint64 }{{&s.addr, &was.addr}, {&s.off, &was.off}, {&s.size, &was.size}} {
+			*v.now = *v.was + uint64(c.int(int64(*v.now-*v.was), m, 0))
+		}
 	}
 	return nil
 }
@@ -160,23 +160,21 @@ func (p *plan) source(old []byte) *source {
 	s := &source{old: old, image: p.image, all: uint64(len(old))}
 	if p.image != nil {
 		s.all = p.image.total()
+		s.numbers = make([]uint64, cachedBlocks)
+		s.data, s.class = make([]byte, cachedBlocks*blockSize), make([]byte, cachedBlocks*blockSize)
 	}
 	s.budget = 32*(int(s.all)/blockSize+1) + 1<<12
 	return s
 }
 
-// A source gives out the prediction of the new file in blocks.
+// A source gives out the prediction of the new file in blocks, and keeps the last ones.
 type source struct {
-	old    []byte
-	all    uint64 // size of the prediction
-	image  *image
-	blocks [cachedBlocks]*block
-	budget int
-}
-
-type block struct {
-	number      uint64
-	data, class []byte
+	old         []byte
+	all         uint64 // size of the prediction
+	image       *image
+	numbers     []uint64 // of the blocks that are kept, from 1
+	data, class []byte   // of those
+	budget      int
 }
 
 const (
@@ -188,28 +186,25 @@ var noClasses [blockSize]byte
 
 // at returns the prediction from off to the end of its block. Off is less than the size.
 func (s *source) at(off uint64) (data, class []byte, err error) {
-	number, within := off/blockSize, off%blockSize
-	first := number * blockSize
+	within := off % blockSize
+	first := off - within
 	n := min(blockSize, s.all-first)
 	if s.image == nil {
 		return s.old[off : first+n], noClasses[within:n], nil
 	}
-	b := s.blocks[number%cachedBlocks]
-	if b == nil || b.number != number {
+	slot := first / blockSize % cachedBlocks
+	data, class = s.data[slot*blockSize:][:n], s.class[slot*blockSize:][:n]
+	if s.numbers[slot] != first/blockSize+1 {
 		if s.budget--; s.budget < 0 {
 			return nil, nil, limitError("too many jumps in the old file")
 		}
-		if b == nil {
-			b = &block{data: make([]byte, blockSize), class: make([]byte, blockSize)}
-			s.blocks[number%cachedBlocks] = b
-		}
-		b.number = number
-		s.image.predict(b.data[:n], b.class[:n], first)
+		s.numbers[slot] = first/blockSize + 1
+		s.image.predict(data, class, first)
 		if u := s.image.unpacker; u != nil && u.err != nil {
 			return nil, nil, u.err
 		}
 	}
-	return b.data[within:n], b.class[within:n], nil
+	return data[within:], class[within:], nil
 }
 
 func (s *source) size() uint64 { return s.all }

@@ -4,19 +4,19 @@ package delta
 // changing bytes, and insert bytes, then go elsewhere in it. One procedure codes it in
 // both directions.
 type residual struct {
-	c        *coder
-	src      *source
-	guess    *guesser
-	copies   *intModel
-	inserts  *intModel
-	seeks    *intModel
-	last     uint32 // the last four bytes
-	change   changeModel
-	insert   insertModel
-	dense    *denseModel // where much is inserted, instead of change
-	repeats  *repeater   // what is inserted, where that is too much to be modelled
-	budget   int64       // of modelled bytes: a decoder's time is bounded
-	sections []part      // encoder, for the tally: of the new file
+	c       *coder
+	src     *source
+	guess   *guesser
+	copies  *intModel
+	inserts *intModel
+	seeks   *intModel
+	last    uint32 // the last four bytes
+	change  changeModel
+	insert  insertModel
+	dense   *denseModel              // where much is inserted, instead of change
+	repeats *repeater                // what is inserted, where that is too much to be modelled
+	budget  int64                    // of modelled bytes: a decoder's time is bounded
+	notes   func(p int, done uint64) // encoder, for the tally: what is coded next, and where in the new file
 }
 
 // An op is one round.
@@ -184,17 +184,8 @@ func (r *residual) part(p int) {
 }
 
 // note tells the tally where in the new file that is, too.
-//
-//go:noinline
 func (r *residual) note(p int, done uint64) {
-	if r.c.tally == nil {
-		return
-	}
-	r.c.tally.part, r.c.tally.section = p, len(r.sections)
-	for i, s := range r.sections {
-		if done-s.off < s.size {
-			r.c.tally.section = i
-			break
-		}
+	if r.notes != nil {
+		r.notes(p, done)
 	}
 }

@@ -50,13 +50,14 @@ func (im *image) scanSide(lo, hi uint64, emit func(ref)) {
 // emitNodeLine finds the line on which the function of a node of an inlining tree begins. Its file
 // is the one of the first pc that belongs to the node.
 func (im *image) emitNodeLine(s sideRef, emit func(ref)) {
-	f, ok := im.funcInfo(s.function())
+	var f funcInfo
+	ok := im.funcInfo(s.function(), &f)
 	tree, inside := im.lay.offset(f.tree)
 	if !ok || !inside || s.off() < tree {
 		return
 	}
 	if im.scratch.nodesOf != s.function()+1 {
-		im.findNodes(f)
+		im.findNodes(&f)
 		im.scratch.nodesOf = s.function() + 1
 	}
 	node := (s.off() - tree) / inlineSize
@@ -67,7 +68,7 @@ func (im *image) emitNodeLine(s sideRef, emit func(ref)) {
 }
 
 // findNodes notes the file of each node of the function's inlining tree.
-func (im *image) findNodes(f funcInfo) {
+func (im *image) findNodes(f *funcInfo) {
 	s := &im.scratch
 	s.nodes = s.nodes[:0]
 	s.runs, _ = im.table(f.inline, s.runs)
@@ -143,8 +144,9 @@ func (im *image) findFuncdata(r *room) error {
 	}
 	objects := make([]sideRef, 0, im.lay.nfunc) // their addresses: many functions share them
 	var runs []run
+	var f funcInfo
 	for i := range int(im.lay.nfunc) {
-		f, ok := im.funcInfo(i)
+		ok := im.funcInfo(i, &f)
 		if im.budget -= 16; !ok || im.full() {
 			continue
 		}
@@ -295,7 +297,7 @@ func (im *image) typeName(v uint32) []byte {
 	if h == nil || addr >= im.lay.etypes {
 		return nil
 	}
-	n, k := binary.Uvarint(h[1:])
+	n, k := uvarint(h[1:])
 	if k <= 0 || n > 1<<12 {
 		return nil
 	}

@@ -47,12 +47,13 @@ func (im *image) findTables(r *room) error {
 
 // eachTable gives out the tables of all functions.
 func (im *image) eachTable(give func(tableRef)) {
+	var f funcInfo
 	for i := range int(im.lay.nfunc) {
-		f, ok := im.funcInfo(i)
+		ok := im.funcInfo(i, &f)
 		if !ok {
 			continue
 		}
-		for _, v := range im.tablesOf(f) {
+		for _, v := range im.tablesOf(&f) {
 			if v == 0 {
 				continue
 			}
@@ -78,7 +79,7 @@ func oneEach(t []tableRef) []tableRef {
 }
 
 // tablesOf returns the offsets of the function's tables.
-func (im *image) tablesOf(f funcInfo) (out [3 + maxTables]uint32) {
+func (im *image) tablesOf(f *funcInfo) (out [3 + maxTables]uint32) {
 	b := im.old[f.off:]
 	out[0], out[1], out[2] = le32(b[funcPcsp:]), f.pcfile, f.pcln
 	for i := range uint64(f.npcdata) {
@@ -158,8 +159,9 @@ func encodeTable(b []byte, runs []run) []byte {
 	value, pc := int32(-1), uint32(0)
 	for _, r := range runs {
 		d := r.value - value
-		b = binary.AppendUvarint(b, uint64(uint32(d<<1)^uint32(d>>31)))
-		b = binary.AppendUvarint(b, uint64(r.end-pc))
+		for _, v := range [...]uint32{uint32(d<<1) ^ uint32(d>>31), r.end - pc} {
+			b = binary.AppendUvarint(b, uint64(v))
+		}
 		value, pc = r.value, r.end
 	}
 	return append(b, 0)
@@ -216,7 +218,8 @@ func (im *image) moveTable(t tableRef) bool {
 
 // moveLines changes the values of runs, which are lines of the function.
 func (im *image) moveLines(i int, runs []run) bool {
-	f, ok := im.funcInfo(i)
+	var f funcInfo
+	ok := im.funcInfo(i, &f)
 	if !ok {
 		return false
 	}

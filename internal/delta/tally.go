@@ -40,6 +40,17 @@ func (t *tally) add(bit int, p uint32) {
 	t.spent[t.section][t.part] += t.bits[p>>4]
 }
 
+// note says what is coded next, and where in the new file that is.
+func (t *tally) note(sections []part, p int, done uint64) {
+	t.part, t.section = p, len(sections)
+	for i, s := range sections {
+		if done-s.off < s.size {
+			t.section = i
+			break
+		}
+	}
+}
+
 func (t *tally) raw(n int) { t.spent[t.section][t.part] += float64(n) }
 
 // list returns what was spent, in order.

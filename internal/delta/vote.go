@@ -232,8 +232,8 @@ func (p *poll) compareTables() {
 }
 
 func (p *poll) compareLines(i, j int) {
-	f, ok1 := p.a.funcInfo(i)
-	g, ok2 := p.b.funcInfo(j)
+	var f, g funcInfo
+	ok1, ok2 := p.a.funcInfo(i, &f), p.b.funcInfo(j, &g)
 	if !ok1 || !ok2 || f.pcln == 0 || g.pcln == 0 || f.pcfile == 0 {
 		return
 	}

@@ -21,7 +21,8 @@ import (
 const (
 	applyLimit  = 700_000 // 500,000 and 200,000 for deltas
 	trustLimit  = 95_000
-	clientLimit = 790_000 // of Apply with TrustRoot
+	clientLimit = 790_000   // of Apply with TrustRoot
+	deltaLimit  = 200 << 10 // of the decoder of deltas alone
 	doorsGoal   = 1_000_000
 	doorsLimit  = 1_170_000 // what is there and a little more, until the goal is reached
 )
@@ -44,6 +45,7 @@ func run() error {
 	untrusting := b.program("untrusting", b.quickstart(false), "-s -w")
 	trusting := b.program("trusting", b.quickstart(true), "-s -w")
 	doors := b.program("doors", b.everyDoor(), "-s -w")
+	unpacker, patcher := b.program("unpacker", unpacking(false), "-s -w"), b.program("patcher", unpacking(true), "-s -w")
 	if b.err != nil {
 		return b.err
 	}
@@ -52,6 +54,8 @@ func run() error {
 	apply := untrusting.minus(plain)
 	row(out, apply, "the client: Apply")
 	trust, client, all := trusting.minus(untrusting), trusting.minus(plain), doors.minus(plain)
+	deltas := patcher.minus(unpacker)
+	row(out, deltas, "of that, the decoder of deltas")
 	row(out, trust, "TrustRoot over it")
 	row(out, client, "the client with TrustRoot")
 	row(out, all, "every door of package updater")
@@ -62,7 +66,8 @@ func run() error {
 	if err := b.printPackages(); err != nil {
 		return err
 	}
-	return errors.Join(apply.check("Apply", applyLimit), trust.check("TrustRoot", trustLimit), client.check("the client", clientLimit), all.check("every door", doorsLimit))
+	return errors.Join(apply.check("Apply", applyLimit), trust.check("TrustRoot", trustLimit), client.check("the client", clientLimit), all.check("every door", doorsLimit),
+		deltas.check("the decoder of deltas", deltaLimit))
 }
 
 // cost is of a program, or the difference of two, in bytes.

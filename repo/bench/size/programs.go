@@ -34,6 +34,17 @@ func main() {
 }
 `
 
+// unpacking is plainProgram with the client's zstd decoder and, if asked for, its decoder of deltas.
+func unpacking(deltas bool) string {
+	imports, more := `"github.com/choria-io/go-updater/internal/zstd"`, ""
+	if deltas {
+		imports += "\n\t\"github.com/choria-io/go-updater/internal/delta\""
+		more = "\n\tfmt.Println(delta.Apply(os.Stdout, data, data, delta.NewFiles(os.Args[1], os.Args[2], 1)))"
+	}
+	s := strings.Replace(plainProgram, "import (", "import (\n\t"+imports, 1)
+	return strings.Replace(s, "\n}\n", "\n\tfmt.Println(zstd.NewReader(r.Body, 1<<23).Next())"+more+"\n}\n", 1)
+}
+
 // quickstart is the quickstart's program, with the lines of its trust root or without. What it embeds
 // is a placeholder of another place, so an empty root stands in.
 func (b *builder) quickstart(trusting bool) string {
