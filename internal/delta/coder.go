@@ -2,7 +2,8 @@ package delta
 
 // A coder is an adaptive binary range coder that runs in either direction: with the same models
 // and the same calls, an encoder takes the bits that it is given and a decoder returns them. What
-// is written once for both cannot disagree with itself.
+// is written once for both cannot disagree with itself. Three loops in which most bits of large deltas are decoded are written
+// twice, since the range is then at hand: climb, half and unchanged.
 //
 // The arithmetic is that of LZMA's range coder with 16-bit probabilities. The less likely value
 // takes the lower part of the range, so that rounding favours the likely one.
