@@ -36,7 +36,8 @@ type Spent struct {
 // Diff makes a delta from old to fresh. It tries several ways, those that look good, and returns the smallest result with
 // which Apply makes fresh of old; the same files give the same delta.
 //
-// It needs up to 12 times the memory of the larger file, and for that makes the garbage collector of the whole program
+// It needs up to 12 times the memory of the larger file, for small files that are data and not executables up to 40 MB
+// of tables besides, and for that makes the garbage collector of the whole program
 // work harder while it runs. It uses as many processors as there are, where it can.
 //
 // Errors: ErrLimit for files of more than 2 GB.

@@ -39,7 +39,8 @@
 // mixed (mixer.go, change.go, insert.go), or, where there are many, by two at most, so that they are decoded
 // fast. Literals and matches go by a history, the last 8 MB of what was inserted. Where the old file is not transformed, that is the last 8 MB
 // of the new file, copies included, and before it the whole old file: a distance may lead into either. Encoder and decoder run
-// the same procedures, which take bits in one direction and give them in the other: they cannot disagree.
+// the same procedures, which take bits in one direction and give them in the other: they cannot disagree. Three inner loops
+// are written once for each direction, since decoding them takes most of the time (coder.go).
 //
 // The body ends where the patch ends, neither earlier nor later.
 //
