@@ -180,8 +180,8 @@ func decode(w io.Writer, old, body []byte, size uint64) (*output, error) {
 	}
 	r := newResidual(c, p, old)
 	out := newOutput(w, p.generated, size)
-	pack := &packer{sections: p.packed, write: out.Write}
-	if err := r.decode(p.size, pack.Write); err != nil {
+	pack := &packer{sections: p.packed, out: out}
+	if err := r.decode(p.size, pack); err != nil {
 		return nil, err
 	}
 	if r.repeats != nil && r.repeats.left > 0 {

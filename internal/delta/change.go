@@ -18,7 +18,7 @@ const (
 func newChangeModel() changeModel { return changeModel{mixer: newMixer(changeBits), since: 255} }
 
 // copy codes dst, which resembles data.
-func (r *residual) copy(dst, data, class, fresh []byte) {
+func (r *residual) copy(dst, data, class []byte) {
 	m, size := &r.change, chunk
 	if r.dense != nil {
 		size = denseChunk
@@ -26,18 +26,14 @@ func (r *residual) copy(dst, data, class, fresh []byte) {
 	for at := 0; at < len(dst) && !r.c.bad && r.budget >= 0; at += size {
 		end := min(at+size, len(dst))
 		d, p, k := dst[at:end], data[at:end], class[at:end]
-		var f []byte
-		if fresh != nil {
-			f = fresh[at:end]
-		}
-		changed := one(fresh != nil && string(f) != string(p))
+		changed := one(string(d) != string(p))
 		r.part(partChunks)
 		switch {
 		case r.dense != nil:
 			if r.dense.chunk(r.c, changed) == 0 {
 				copy(d, p)
 			} else {
-				r.denselyChanged(d, p, k, f)
+				r.denselyChanged(d, p, k)
 			}
 		case r.chunkFlag(changed, k) == 0:
 			copy(d, p)
@@ -46,7 +42,7 @@ func (r *residual) copy(dst, data, class, fresh []byte) {
 				r.last = r.last<<8 | uint32(v)
 			}
 		default:
-			r.chunk(d, p, k, f)
+			r.chunk(d, p, k)
 		}
 	}
 }
@@ -67,20 +63,15 @@ func (r *residual) chunkFlag(changed int, class []byte) int {
 }
 
 // chunk codes a chunk with changes.
-func (r *residual) chunk(dst, data, class, fresh []byte) {
+func (r *residual) chunk(dst, data, class []byte) {
 	r.budget -= int64(len(data)) / 4
 	for i, old := range data {
-		changed, v := 0, byte(0)
-		if fresh != nil {
-			if v = fresh[i]; v != old {
-				changed = 1
-			}
-		}
+		v := dst[i]
 		next := uint32(0)
 		if i+1 < len(data) {
 			next = uint32(data[i+1])
 		}
-		if r.changeFlag(changed, uint32(old), uint32(class[i]), next) == 0 {
+		if r.changeFlag(one(v != old), uint32(old), uint32(class[i]), next) == 0 {
 			v = old
 			r.change.since = min(r.change.since+1, 255)
 		} else {

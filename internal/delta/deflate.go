@@ -8,10 +8,9 @@ import (
 // BestSpeed, which has not changed since Go 1.7). The standard library may choose other matches one day; this must
 // not, since published deltas depend on it: it is frozen as the scanners are, and testdata holds it to that.
 type deflater struct {
-	out    func([]byte) error
-	bits   uint64 // not yet written, the lowest first
+	bits   uint64 // not yet in out, the lowest first
 	nbits  uint
-	buf    []byte
+	out    []byte // what was written, less what was taken away
 	sum    uint32
 	window [2 * blockLimit]byte // the block before, and this one
 	n      int                  // bytes of this one
@@ -41,24 +40,21 @@ const (
 	isMatch     = 1 << 31 // token: length-3 in bits 16 to 23, distance-1 in the lower 16
 )
 
-func newDeflater(out func([]byte) error) *deflater {
-	return &deflater{out: out, start: blockLimit, sum: 1, buf: []byte{0x78, 0x01}}
+func newDeflater() *deflater {
+	return &deflater{start: blockLimit, sum: 1, out: []byte{0x78, 0x01}}
 }
 
 // write takes more of what is to be compressed.
-func (d *deflater) write(b []byte) error {
+func (d *deflater) write(b []byte) {
 	d.check(b)
 	for len(b) > 0 {
 		if d.n == blockLimit {
-			if err := d.block(); err != nil {
-				return err
-			}
+			d.block()
 		}
 		n := copy(d.window[blockLimit+d.n:], b)
 		d.n += n
 		b = b[n:]
 	}
-	return nil
 }
 
 // check continues the checksum (Adler-32, RFC 1950).
@@ -76,46 +72,36 @@ func (d *deflater) check(b []byte) {
 }
 
 // pushed compresses what there is, if it is a whole block.
-func (d *deflater) pushed() error {
-	if d.n < blockLimit {
-		return nil
+func (d *deflater) pushed() {
+	if d.n == blockLimit {
+		d.block()
 	}
-	return d.block()
 }
 
-// position returns how many bits there are of the stream if n bytes of it were written.
-func (d *deflater) position(n uint64) uint64 { return 8*(n+uint64(len(d.buf))) + uint64(d.nbits) }
+// position returns how many bits there are of the stream, of which nothing was taken away.
+func (d *deflater) position() uint64 { return 8*uint64(len(d.out)) + uint64(d.nbits) }
 
 // close ends the stream.
-func (d *deflater) close() error {
-	if err := d.last(); err != nil {
-		return err
-	}
-	d.put(1, 3) // an empty stored block
-	d.align()
-	d.put(0xffff0000, 32)
-	d.put(uint64(bits.ReverseBytes32(d.sum)), 32)
-	return d.flush()
-}
-
-// last compresses what is left, which may be little.
-func (d *deflater) last() error {
-	switch {
+func (d *deflater) close() {
+	switch { // what is left may be little
 	case d.n == 0:
 	case d.n <= 16:
 		d.stored()
 	case d.n < 128:
 		d.literals()
 	default:
-		return d.block()
+		d.block()
 	}
-	return nil // what is in buf is written by close
+	d.put(1, 3) // an empty stored block
+	d.align()
+	d.put(0xffff0000, 32)
+	d.put(uint64(bits.ReverseBytes32(d.sum)), 32)
 }
 
 func (d *deflater) current() []byte { return d.window[blockLimit:][:d.n] }
 
 // block compresses one block.
-func (d *deflater) block() error {
+func (d *deflater) block() {
 	d.match()
 	if d.nt > d.n-d.n>>4 {
 		d.literals()
@@ -125,13 +111,6 @@ func (d *deflater) block() error {
 	d.start += uint32(d.n)
 	copy(d.window[:], d.current())
 	d.n = 0
-	return d.flush()
-}
-
-func (d *deflater) flush() error {
-	err := d.out(d.buf)
-	d.buf = d.buf[:0]
-	return err
 }
 
 // put writes the lowest n bits of v, at most 32. Inlined everywhere it would make the program larger, as others here.
@@ -140,7 +119,7 @@ func (d *deflater) flush() error {
 func (d *deflater) put(v uint64, n uint) {
 	d.bits |= v << d.nbits
 	for d.nbits += n; d.nbits >= 8; d.nbits -= 8 {
-		d.buf = append(d.buf, byte(d.bits))
+		d.out = append(d.out, byte(d.bits))
 		d.bits >>= 8
 	}
 }

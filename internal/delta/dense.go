@@ -51,22 +51,22 @@ func (m *denseModel) chunk(c *coder, changed int) int {
 }
 
 // denselyChanged codes a chunk with changes.
-func (r *residual) denselyChanged(dst, data, class, fresh []byte) {
+func (r *residual) denselyChanged(dst, data, class []byte) {
 	m := r.dense
 	r.budget -= int64(len(data)) / 4
-	for copy(dst, data); ; {
+	if !r.c.encoding {
+		copy(dst, data)
+	}
+	for {
 		r.part(partFlags)
-		n := m.unchanged(r.c, data, class, fresh)
+		n := m.unchanged(r.c, dst, data, class)
 		if n == len(data) {
 			return
 		}
 		r.part(partChanged)
 		r.budget -= 2
-		old, k, v := data[n], uint32(class[n]), byte(0)
-		if fresh != nil {
-			v, fresh = fresh[n], fresh[n+1:]
-		}
-		v = m.value(r.c, v, k<<8|uint32(old+m.diffs[k]), uint32(old)|min(k, 1)<<8)
+		old, k := data[n], uint32(class[n])
+		v := m.value(r.c, dst[n], k<<8|uint32(old+m.diffs[k]), uint32(old)|min(k, 1)<<8)
 		m.diffs[k] = v - old
 		dst[n] = v
 		dst, data, class = dst[n+1:], data[n+1:], class[n+1:]
@@ -74,10 +74,10 @@ func (r *residual) denselyChanged(dst, data, class, fresh []byte) {
 }
 
 // unchanged codes how many bytes stay as they are before one changes, by a flag for each. To decode, it has the coder's range at hand.
-func (m *denseModel) unchanged(c *coder, data, class, fresh []byte) int {
+func (m *denseModel) unchanged(c *coder, dst, data, class []byte) int {
 	if c.give != nil {
 		for i, v := range data {
-			changed := m.flag(c, one(fresh[i] != v), uint32(class[i])<<8|uint32(v), m.changes)
+			changed := m.flag(c, one(dst[i] != v), uint32(class[i])<<8|uint32(v), m.changes)
 			if m.changes = m.changes<<1 | uint32(changed); changed == 1 {
 				return i
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"testing"
 )
@@ -209,8 +210,9 @@ func syntheticDebug() (file []byte, im *image) {
 func compressed(t testing.TB, fresh []byte, sections []packed) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	p := &packer{sections: sections, write: func(b []byte) error { out.Write(b); return nil }}
-	if err := p.Write(fresh); err != nil {
+	to := newOutput(&out, nil, 0)
+	p := &packer{sections: sections, out: to}
+	if err := errors.Join(p.Write(fresh), to.flush()); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()
@@ -261,10 +263,10 @@ func TestPacking(t *testing.T) {
 	}
 	for _, d := range []int{-1, 1} {
 		section.size = uint64(len(stream) + d)
-		n := 0
-		p := &packer{sections: []packed{section}, write: func(b []byte) error { n += len(b); return nil }}
-		if err := p.Write(fresh); !errors.Is(err, ErrFormat) || n > 6+int(section.size) {
-			t.Errorf("%d bytes too many: %v after %d", -d, err, n)
+		to := newOutput(io.Discard, nil, 0)
+		p := &packer{sections: []packed{section}, out: to}
+		if err := p.Write(fresh); !errors.Is(err, ErrFormat) || to.at > 6+section.size {
+			t.Errorf("%d bytes too many: %v after %d", -d, err, to.at)
 		}
 	}
 }

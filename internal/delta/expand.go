@@ -125,16 +125,16 @@ func findPacked(b []byte, s part) (p packed) {
 
 // marked compresses b, and tells where in the stream its chunks begin.
 func marked(b []byte) (stream []byte, marks []uint64) {
-	d := newDeflater(func(b []byte) error { stream = append(stream, b...); return nil }) // never fails
+	d := newDeflater()
 	for len(b) > 0 {
 		n := min(chunkSize, len(b))
-		marks = append(marks, d.position(uint64(len(stream))))
+		marks = append(marks, d.position())
 		d.write(b[:n])
 		d.pushed()
 		b = b[n:]
 	}
 	d.close()
-	return stream, marks
+	return d.out, marks
 }
 
 // section returns the section of debugging information of a name, or of size 0.

@@ -56,7 +56,7 @@ func (r *residual) train(at uint64) error {
 }
 
 // insertBlock codes dst. What the prediction has at off is a hint.
-func (r *residual) insertBlock(dst []byte, off uint64, fresh []byte) error {
+func (r *residual) insertBlock(dst []byte, off uint64) error {
 	if r.repeats != nil {
 		return r.repeats.read(dst)
 	}
@@ -75,11 +75,7 @@ func (r *residual) insertBlock(dst []byte, off uint64, fresh []byte) error {
 			old, k = uint32(data[0]), uint32(class[0])
 			data, class = data[1:], class[1:]
 		}
-		v := byte(0)
-		if fresh != nil {
-			v = fresh[i]
-		}
-		dst[i] = r.insertedByte(v, old, k)
+		dst[i] = r.insertedByte(dst[i], old, k)
 	}
 	return nil
 }

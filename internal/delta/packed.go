@@ -165,7 +165,7 @@ type packer struct {
 	at       uint64 // in the residual's output
 	deflater *deflater
 	left     uint64 // bytes that the stream being written may still have
-	write    func([]byte) error
+	out      *output
 }
 
 // Write takes the next bytes of the residual's output.
@@ -192,29 +192,22 @@ func (p *packer) Write(b []byte) error {
 func (p *packer) put(b []byte, within bool) error {
 	p.at += uint64(len(b))
 	if !within {
-		return p.write(b)
+		return p.out.Write(b)
 	}
 	s := &p.sections[0]
 	if p.deflater == nil {
-		p.deflater, p.left = newDeflater(p.compressed), s.size
+		p.deflater, p.left = newDeflater(), s.size
 	}
-	if err := p.deflater.write(b); err != nil || p.at < s.off+s.n {
-		return err
+	d, last := p.deflater, p.at == s.off+s.n
+	if d.write(b); last {
+		d.close()
+		p.deflater, p.sections = nil, p.sections[1:]
 	}
-	if err := p.deflater.close(); err != nil {
-		return err
+	n := uint64(len(d.out))
+	if n > p.left || last && n < p.left {
+		return formatError("a section that compresses to more or less than it should")
 	}
-	if p.left != 0 {
-		return formatError("a section that compresses to less than it should")
-	}
-	p.deflater, p.sections = nil, p.sections[1:]
-	return nil
-}
-
-func (p *packer) compressed(b []byte) error {
-	if uint64(len(b)) > p.left {
-		return formatError("a section that compresses to more than it should")
-	}
-	p.left -= uint64(len(b))
-	return p.write(b)
+	p.left -= n
+	b, d.out = d.out, d.out[:0]
+	return p.out.Write(b)
 }

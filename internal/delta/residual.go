@@ -16,6 +16,10 @@ type residual struct {
 	dense   *denseModel              // where much is inserted, instead of change
 	repeats *repeater                // what is inserted, where that is too much to be modelled
 	budget  int64                    // of modelled bytes: a decoder's time is bounded
+	done    uint64                   // bytes of the new file
+	block   [blockSize]byte          // the next ones: an encoder's hold them before they are coded, a decoder's after that
+	out     *packer                  // decoder: where they go
+	fresh   []byte                   // encoder: where they come from
 	notes   func(p int, done uint64) // encoder, for the tally: what is coded next, and where in the new file
 }
 
@@ -44,46 +48,47 @@ func newResidual(c *coder, p *plan, old []byte) *residual {
 }
 
 // decode writes size bytes.
-func (r *residual) decode(size uint64, write func([]byte) error) error {
-	return r.run(size, nil, nil, write)
+func (r *residual) decode(size uint64, out *packer) error {
+	r.out = out
+	return r.run(size, nil)
 }
 
 // encode codes what makes fresh of the prediction.
 func (r *residual) encode(ops []op, fresh []byte) error {
-	return r.run(uint64(len(fresh)), ops, fresh, func([]byte) error { return nil })
+	r.fresh = fresh
+	return r.run(uint64(len(fresh)), ops)
 }
 
-// run codes rounds until size bytes are done. An encoder has ops and what they make, a decoder nil.
-func (r *residual) run(size uint64, ops []op, fresh []byte, write func([]byte) error) error {
-	at, done := uint64(0), uint64(0)
-	buf := make([]byte, blockSize)
-	for first := true; done < size; first = false {
+// run codes rounds until size bytes are done. An encoder has ops, a decoder nil.
+func (r *residual) run(size uint64, ops []op) error {
+	at := uint64(0)
+	for first := true; r.done < size; first = false {
 		var o op
 		if len(ops) > 0 {
 			o, ops = ops[0], ops[1:]
 		}
-		r.note(partCopies, done)
+		r.note(partCopies)
 		copied := r.c.uint(uint64(o.copied), r.copies, 0)
-		if copied > size-done || copied > r.src.size()-at || r.c.bad {
+		if copied > size-r.done || copied > r.src.size()-at || r.c.bad {
 			return r.broken("a copy beyond the end")
 		}
-		if err := r.copyAll(at, copied, done, buf, fresh, write); err != nil {
+		if err := r.copyAll(at, copied); err != nil {
 			return err
 		}
-		at, done = at+copied, done+copied
-		r.note(partInserts, done)
+		at += copied
+		r.note(partInserts)
 		inserted := r.c.uint(uint64(o.inserted), r.inserts, width(copied))
-		if inserted > size-done || copied+inserted == 0 && !first || r.c.bad {
+		if inserted > size-r.done || copied+inserted == 0 && !first || r.c.bad {
 			return r.broken("an insertion beyond the end")
 		}
-		if err := r.insertAll(at, inserted, done, buf, fresh, write); err != nil {
+		if err := r.insertAll(at, inserted); err != nil {
 			return err
 		}
-		if done += inserted; done == size {
+		if r.done == size {
 			break
 		}
-		r.note(partSeeks, done)
-		at = r.guess.code(r.c, at+uint64(o.seek), at, done, r.seeks)
+		r.note(partSeeks)
+		at = r.guess.code(r.c, at+uint64(o.seek), at, r.done, r.seeks)
 		if at > r.src.size() {
 			return r.broken("a jump beyond the end")
 		}
@@ -102,33 +107,30 @@ func (r *residual) broken(what string) error {
 }
 
 // copyAll codes n bytes that resemble the prediction at a place, block by block.
-func (r *residual) copyAll(at, n, done uint64, buf, fresh []byte, write func([]byte) error) error {
-	for end := at + n; at < end; {
+func (r *residual) copyAll(at, n uint64) error {
+	for n > 0 {
 		data, class, err := r.src.at(at)
 		if err != nil {
 			return err
 		}
-		k := min(uint64(len(data)), end-at)
-		r.note(partChunks, done)
-		r.copy(buf[:k], data[:k], class[:k], rest(fresh, done))
-		if r.c.bad || r.budget < 0 {
-			return r.broken("")
-		}
+		k := min(uint64(len(data)), n)
+		dst := r.next(k, partChunks)
+		r.copy(dst, data[:k], class[:k])
 		if z := r.repeats; z != nil && z.whole {
-			for _, v := range buf[:k] {
+			for _, v := range dst {
 				z.push(v)
 			}
 		}
-		if err := write(buf[:k]); err != nil {
+		if err := r.settle(dst); err != nil {
 			return err
 		}
-		at, done = at+k, done+k
+		at, n = at+k, n-k
 	}
 	return nil
 }
 
 // insertAll codes n bytes that take the place of what the prediction has at a place.
-func (r *residual) insertAll(at, n, done uint64, buf, fresh []byte, write func([]byte) error) error {
+func (r *residual) insertAll(at, n uint64) error {
 	if r.repeats == nil && r.insert.mixer == nil {
 		r.insert = newInsertModel()
 	}
@@ -137,28 +139,38 @@ func (r *residual) insertAll(at, n, done uint64, buf, fresh []byte, write func([
 			return err
 		}
 	}
-	for end := done + n; done < end; {
-		k := min(end-done, blockSize)
-		r.note(partInserted, done)
-		if err := r.insertBlock(buf[:k], at, rest(fresh, done)); err != nil {
+	for n > 0 {
+		k := min(n, blockSize)
+		dst := r.next(k, partInserted)
+		if err := r.insertBlock(dst, at); err != nil {
 			return err
 		}
-		if r.c.bad || r.budget < 0 {
-			return r.broken("")
-		}
-		if err := write(buf[:k]); err != nil {
+		if err := r.settle(dst); err != nil {
 			return err
 		}
-		at, done = at+k, done+k
+		at, n = at+k, n-k
 	}
 	return nil
 }
 
-func rest(fresh []byte, done uint64) []byte {
-	if fresh == nil {
-		return nil
+// next returns the block of the next n bytes, which p says of how they are coded.
+func (r *residual) next(n uint64, p int) []byte {
+	r.note(p)
+	copy(r.block[:n], r.fresh)
+	return r.block[:n]
+}
+
+// settle is called when a block is coded.
+func (r *residual) settle(block []byte) error {
+	if r.c.bad || r.budget < 0 {
+		return r.broken("")
 	}
-	return fresh[done:]
+	r.done += uint64(len(block))
+	if r.out != nil {
+		return r.out.Write(block)
+	}
+	r.fresh = r.fresh[len(block):]
+	return nil
 }
 
 // width is a context of 8 that tells lengths apart.
@@ -184,8 +196,8 @@ func (r *residual) part(p int) {
 }
 
 // note tells the tally where in the new file that is, too.
-func (r *residual) note(p int, done uint64) {
+func (r *residual) note(p int) {
 	if r.notes != nil {
-		r.notes(p, done)
+		r.notes(p, r.done)
 	}
 }
