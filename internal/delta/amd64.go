@@ -186,8 +186,9 @@ func modRM(b []byte, i int) (next, field, size int) {
 // at every multiple.
 const restart = 1 << 14
 
-// scanAMD64 decodes the instructions of each function.
-func (im *image) scanAMD64(z zone, lo, hi uint64, emit func(ref)) {
+// amd64 decodes the instructions of each function.
+func (s *scan) amd64() {
+	im, z, lo, hi := s.im, s.zone, s.lo, s.hi
 	zoneAddr, ok := im.lay.address(z.off)
 	if !ok {
 		return
@@ -211,7 +212,7 @@ func (im *image) scanAMD64(z zone, lo, hi uint64, emit func(ref)) {
 			from += (lo - from) / restart * restart
 		}
 		for ; from < min(to, hi); from += restart {
-			im.decodeAMD64(from, min(to, from+restart), lo, hi, emit)
+			s.decodeAMD64(from, min(to, from+restart))
 		}
 	}
 }
@@ -237,12 +238,13 @@ func (im *image) known(off uint64) (uint64, bool) {
 const startBias = longestRead + 1
 
 // decodeAMD64 decodes what begins at from and ends at to, for what is between lo and hi.
-func (im *image) decodeAMD64(from, to, lo, hi uint64, emit func(ref)) {
+func (s *scan) decodeAMD64(from, to uint64) {
+	im, lo := s.im, s.lo
 	addr, ok := im.lay.address(from)
 	if !ok {
 		return
 	}
-	off, stop, code := from, min(to, hi), im.old[:to]
+	off, stop, code := from, min(to, s.hi), im.old[:to]
 	if at, ok := im.known(lo); ok && lo > from {
 		off = max(off, at)
 	}
@@ -257,26 +259,26 @@ func (im *image) decodeAMD64(from, to, lo, hi uint64, emit func(ref)) {
 				n, field, size = instruction(code[off:min(to, off+longestRead)])
 			}
 			if size > 0 {
-				im.emitRelative(off, addr+off-from, n, field, size, emit)
+				s.relative(off, addr+off-from, n, field, size)
 			}
 			off += uint64(max(n, 1))
 		}
-		if im.marking && cut%startUnit == 0 {
+		if s.found != nil && cut%startUnit == 0 {
 			im.starts[cut/startUnit] = byte(last + startBias - cut)
 		}
 	}
 }
 
-// emitRelative gives out the field of an instruction of n bytes that counts from its end.
-func (im *image) emitRelative(off, addr uint64, n, field, size int, emit func(ref)) {
+// relative finds the field of an instruction of n bytes that counts from its end.
+func (s *scan) relative(off, addr uint64, n, field, size int) {
 	r := ref{off: off + uint64(field), kind: refShort, target: addr + uint64(n)}
 	if size == 1 {
-		r.target += uint64(int64(int8(im.old[r.off])))
-		emit(r)
+		r.target += uint64(int64(int8(s.im.old[r.off])))
+		s.emit(r)
 		return
 	}
 	r.kind, r.adjust = refRelative, uint8(n-field-4)
-	if r.target += uint64(int64(int32(le32(im.old[r.off:])))); im.inside(r.target) {
-		emit(r)
+	if r.target += uint64(int64(int32(le32(s.im.old[r.off:])))); s.im.inside(r.target) {
+		s.emit(r)
 	}
 }

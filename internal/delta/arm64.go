@@ -1,45 +1,46 @@
 package delta
 
-// scanARM64 finds branches, and ADRP with the instruction after it that adds the low bits. Frozen as
+// arm64 finds branches, and ADRP with the instruction after it that adds the low bits. Frozen as
 // the other scanners are.
-func (im *image) scanARM64(z zone, lo, hi uint64, emit func(ref)) {
+func (s *scan) arm64() {
+	im, z := s.im, s.zone
 	addr, ok := im.lay.address(z.off)
 	if !ok {
 		return
 	}
-	off := z.off + (lo-z.off)&^3
+	off := z.off + (s.lo-z.off)&^3
 	if off >= z.off+4 {
 		off -= 4 // a pair may reach into the block
 	}
 	end := z.off + z.size
-	for ; off < hi && off+4 <= end; off += 4 {
+	for ; off < s.hi && off+4 <= end; off += 4 {
 		w := le32(im.old[off:])
 		pc := addr + off - z.off
 		switch {
 		case w>>26 == 0x05 || w>>26 == 0x25:
 			if t := pc + uint64(int64(int32(w<<6)>>6)*4); im.inside(t) {
-				emit(ref{off: off, kind: refBranch, target: t})
+				s.emit(ref{off: off, kind: refBranch, target: t})
 			}
 		case w>>24 == 0x54 || w>>25&0x3f == 0x1a:
 			if t := pc + uint64(int64(int32(w<<8)>>13)*4); im.inside(t) {
-				emit(ref{off: off, kind: refCond, target: t})
+				s.emit(ref{off: off, kind: refCond, target: t})
 			}
 		case w&0x9f000000 == 0x90000000 && off+8 <= end:
-			im.emitPage(off, pc, w, emit)
+			s.page(off, pc, w)
 		}
 	}
 }
 
-func (im *image) emitPage(off, pc uint64, w uint32, emit func(ref)) {
-	next := le32(im.old[off+4:])
+func (s *scan) page(off, pc uint64, w uint32) {
+	next := le32(s.im.old[off+4:])
 	scale, ok := lowScale(next)
 	if !ok || next>>5&31 != w&31 {
 		return
 	}
 	pages := int64(int32((w>>5&0x7ffff<<2|w>>29&3)<<11) >> 11)
 	t := pc&^0xfff + uint64(pages<<12) + uint64(next>>10&0xfff)<<scale
-	if im.inside(t) {
-		emit(ref{off: off, kind: refPage, adjust: scale, target: t})
+	if s.im.inside(t) {
+		s.emit(ref{off: off, kind: refPage, adjust: scale, target: t})
 	}
 }
 

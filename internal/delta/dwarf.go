@@ -22,49 +22,46 @@ const (
 	entryLimit = 1 << 13
 )
 
-// scanUnits calls emit for the references of a section that overlap the offsets from lo to hi.
-func (im *image) scanUnits(z zone, lo, hi uint64, emit func(ref)) {
-	if im.rests == nil {
-		im.rests = map[uint64][]resume{}
+// units finds the references of a section.
+func (s *scan) units() {
+	z := s.zone
+	rests := &s.im.rests[z.kind] // a layout has one zone of each such kind
+	if *rests == nil {
+		*rests = []resume{{off: uint32(z.off), end: uint32(z.off)}}
 	}
-	rests := im.rests[z.off]
-	if rests == nil {
-		rests = []resume{{off: uint32(z.off), end: uint32(z.off)}}
-	}
-	i := sort.Search(len(rests), func(i int) bool { return uint64(rests[i].off) > lo }) - 1
-	r := rests[max(i, 0)]
-	filtered := func(r ref) {
-		if r.off < hi && lo < r.off+refSize[r.kind] {
-			emit(r)
+	i := sort.Search(len(*rests), func(i int) bool { return uint64((*rests)[i].off) > s.lo }) - 1
+	r := (*rests)[max(i, 0)]
+	e := &entryScanner{scan: s, end: z.off + z.size}
+	for uint64(r.off) < min(s.hi, e.end) {
+		r = e.entry(r)
+		if r.off >= (*rests)[len(*rests)-1].off+restEvery {
+			*rests = append(*rests, r)
 		}
 	}
-	s := &entryScanner{im: im, zone: z, end: z.off + z.size, emit: filtered}
-	for uint64(r.off) < min(hi, s.end) {
-		r = s.entry(r)
-		if r.off >= rests[len(rests)-1].off+restEvery {
-			rests = append(rests, r)
-		}
-	}
-	im.rests[z.off] = rests
 }
 
 // An entryScanner reads entries one by one.
 type entryScanner struct {
-	im   *image
-	zone zone
+	scan *scan
 	end  uint64
-	emit func(ref)
 	b    []byte // from off on, as far as needed
 	off  uint64
 	at   int // in b
 	bad  bool
 }
 
+// emit takes what it found, if it was looked for.
+func (s *entryScanner) emit(r ref) {
+	if r.off < s.scan.hi && s.scan.lo < r.off+refSize[r.kind] {
+		s.scan.emit(r)
+	}
+}
+
 // entry reads the entry at r, and returns the place after it.
 func (s *entryScanner) entry(r resume) resume {
 	if rest := int(uint64(r.off) - s.off); s.b == nil || rest < 0 || rest > len(s.b)-entryLimit {
 		s.off = uint64(r.off)
-		s.b = s.im.read(&s.im.scratch.entries, s.off, min(s.end-s.off, 4*entryLimit))
+		s.b = s.scan.im.read(&s.scan.im.scratch.entries, s.off, min(s.end-s.off, 4*entryLimit))
 	}
 	s.at, s.bad = int(uint64(r.off)-s.off), false
 	end := r.end
@@ -72,7 +69,7 @@ func (s *entryScanner) entry(r resume) resume {
 	case r.off == r.end:
 		r = s.unit(r)
 		end = r.end
-	case s.zone.kind == zoneInfo:
+	case s.scan.zone.kind == zoneInfo:
 		s.info(&r)
 	default:
 		s.line(&r)
@@ -97,7 +94,7 @@ func (s *entryScanner) unit(r resume) resume {
 	if version < 2 || version > 5 {
 		s.bad = true
 	}
-	if s.zone.kind == zoneInfo {
+	if s.scan.zone.kind == zoneInfo {
 		if version == 5 {
 			s.skip(2)
 		}
@@ -167,7 +164,7 @@ func (s *entryScanner) uleb() uint64 {
 //go:noinline
 func (s *entryScanner) address(at int) {
 	if at+8 <= len(s.b) {
-		if v := le64(s.b[at:]); s.im.inside(v) {
+		if v := le64(s.b[at:]); s.scan.im.inside(v) {
 			s.emit(ref{off: s.off + uint64(at), kind: refPointer, target: v})
 		}
 	}
@@ -177,7 +174,7 @@ func (s *entryScanner) address(at int) {
 //
 //go:noinline
 func (s *entryScanner) section(at int, base uint8) {
-	if b := s.im.lay.base[base]; at+4 <= len(s.b) && b != 0 {
+	if b := s.scan.im.lay.base[base]; at+4 <= len(s.b) && b != 0 {
 		s.emit(ref{off: s.off + uint64(at), kind: refOffset, base: base, target: b + uint64(le32(s.b[at:]))})
 	}
 }
@@ -257,7 +254,7 @@ func (im *image) abbreviations() [][]attribute {
 // info reads an entry of .debug_info.
 func (s *entryScanner) info(r *resume) {
 	code := s.uleb()
-	table := s.im.abbreviations()
+	table := s.scan.im.abbreviations()
 	if code >= uint64(len(table)) {
 		s.bad = true
 		return
@@ -331,8 +328,9 @@ func (s *entryScanner) offset(r *resume, name uint16, at int) {
 	}
 }
 
-// scanWords finds addresses in words of 8 bytes. In .debug_frame the size of what is there follows.
-func (im *image) scanWords(z zone, lo, hi uint64, emit func(ref)) {
+// words finds addresses in words of 8 bytes. In .debug_frame the size of what is there follows.
+func (s *scan) words() {
+	im, z, lo, hi := s.im, s.zone, s.lo, s.hi
 	off := z.off + (lo-z.off)&^7
 	if off > z.off {
 		off -= 8 // a size may be in the block, what it is of before
@@ -343,15 +341,16 @@ func (im *image) scanWords(z zone, lo, hi uint64, emit func(ref)) {
 		if !im.inside(v) {
 			continue
 		}
-		emit(ref{off: at, kind: refPointer, target: v})
+		s.emit(ref{off: at, kind: refPointer, target: v})
 		if z.base != 0 && i+16 <= len(b) && le64(b[i+8:]) < maxFile {
-			emit(ref{off: at + 8, kind: refLength, target: v + le64(b[i+8:]), origin: v})
+			s.emit(ref{off: at + 8, kind: refLength, target: v + le64(b[i+8:]), origin: v})
 		}
 	}
 }
 
-// scanSymbols finds names and addresses in a symbol table: ELF's (base 0) or Mach-O's.
-func (im *image) scanSymbols(z zone, lo, hi uint64, emit func(ref)) {
+// symbols finds names and addresses in a symbol table: ELF's (base 0) or Mach-O's.
+func (s *scan) symbols() {
+	im, z, lo, hi := s.im, s.zone, s.lo, s.hi
 	size := uint64(24)
 	if z.base != 0 {
 		size = 16
@@ -359,16 +358,16 @@ func (im *image) scanSymbols(z zone, lo, hi uint64, emit func(ref)) {
 	for off := z.off + (lo-z.off)/size*size; off < hi && off+size <= z.off+z.size; off += size {
 		b := im.old[off:]
 		if v := le32(b); v != 0 {
-			emit(ref{off: off, kind: refOffset, base: baseStrings, target: im.lay.base[baseStrings] + uint64(v)})
+			s.emit(ref{off: off, kind: refOffset, base: baseStrings, target: im.lay.base[baseStrings] + uint64(v)})
 		}
 		v := le64(b[8:])
 		if !im.inside(v) {
 			continue
 		}
-		emit(ref{off: off + 8, kind: refPointer, target: v})
+		s.emit(ref{off: off + 8, kind: refPointer, target: v})
 		if n := uint64(0); size == 24 {
 			if n = le64(b[16:]); n > 0 && n < maxFile {
-				emit(ref{off: off + 16, kind: refLength, target: v + n, origin: v})
+				s.emit(ref{off: off + 16, kind: refLength, target: v + n, origin: v})
 			}
 		}
 	}

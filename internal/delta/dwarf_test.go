@@ -291,3 +291,34 @@ func TestDebugSections(t *testing.T) {
 		}
 	}
 }
+
+// again takes the end of the last zone away, for one of a kind.
+func again(l *layout, kind uint64) zone {
+	last := &l.zones[len(l.zones)-1]
+	last.size -= 8
+	return zone{last.off + last.size, 8, kind, 0}
+}
+
+// A layout is refused that is outside the file, or that would make scanning begin anew again and again.
+func TestLayouts(t *testing.T) {
+	for name, spoil := range map[string]func(l *layout){
+		"as it is":                       func(l *layout) {},
+		"two zones of .debug_info":       func(l *layout) { l.zones = append(l.zones, again(l, zoneInfo)) },
+		"two zones of .debug_line":       func(l *layout) { l.zones = append(l.zones, again(l, zoneLines)) },
+		"a kind that there is not":       func(l *layout) { l.zones[0].kind = nZones },
+		"a base that there is not":       func(l *layout) { l.zones[0].base = nBases },
+		"a zone behind the end":          func(l *layout) { l.zones[0].off = maxFile },
+		"a zone beyond the end":          func(l *layout) { l.zones[len(l.zones)-1].size = maxFile },
+		"zones that overlap":             func(l *layout) { l.zones[1].off = l.zones[0].off },
+		"a segment beyond the end":       func(l *layout) { l.segments[0].size = maxFile },
+		"segments that overlap":          func(l *layout) { l.segments = append(l.segments, l.segments[0]) },
+		"a base beyond all addresses":    func(l *layout) { l.base[baseTypes] = maxAddress + 1 },
+		"abbreviations outside the file": func(l *layout) { l.abbrevs = maxFile },
+	} {
+		_, im := syntheticDebug()
+		spoil(&im.lay)
+		if err := im.lay.check(im.total(), im.total()); errors.Is(err, ErrFormat) != (name != "as it is") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

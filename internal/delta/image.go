@@ -19,10 +19,9 @@ type image struct {
 	side        []sideRef
 	lines       lookup // by lineKey
 	tables      []tableRef
-	rests       map[uint64][]resume
+	rests       [nZones][]resume // by kind of zone
 	abbrevs     [][]attribute
 	scratch     scratch
-	marking     bool   // whether starts are being found
 	starts      []byte // where instructions begin, by startUnit of the file: 0 if not known, or else the place from 17 bytes before it on
 	budget      int64  // of steps that prepare may still take
 }
@@ -197,106 +196,10 @@ func (im *image) place(off uint64) uint64 {
 	return im.from.at(a)
 }
 
-// predict fills dst with the prediction from offset off on, and class with what each byte is part of.
-func (im *image) predict(dst, class []byte, off uint64) {
-	end := off + uint64(len(dst))
-	im.fill(dst, off)
-	clear(class)
-	im.predictTables(dst, class, off)
-	size, total := uint64(len(im.old)), im.total()
-	im.scan(off, end, func(r ref) {
-		var b [8]byte
-		n := refSize[r.kind]
-		if r.off+n > total {
-			return
-		}
-		if r.off < size {
-			copy(b[:], im.old[r.off:])
-		}
-		im.rewrite(&b, &r)
-		first, from, to := r.class(), max(r.off, off), min(r.off+n, end)
-		for at := from; at < to; at++ {
-			dst[at-off] = b[(at-r.off)&7]
-			class[at-off] = first + byte(at-r.off)
-		}
-	})
-}
-
 // class is that of the first byte of the reference; those after it have the next ones. 0 is no reference.
 func (r *ref) class() byte {
 	if r.kind == refOffset {
 		return 104 + r.base*4
 	}
 	return 8 + r.kind*8
-}
-
-// scan calls emit for all references that overlap the offsets from lo to hi.
-func (im *image) scan(lo, hi uint64, emit func(ref)) {
-	for _, z := range im.lay.zones {
-		if z.off < hi && lo < z.off+z.size {
-			im.scanZone(z, max(lo, z.off), min(hi, z.off+z.size), emit)
-		}
-	}
-	im.scanSide(lo, hi, emit)
-}
-
-func (im *image) scanZone(z zone, lo, hi uint64, emit func(ref)) {
-	switch z.kind {
-	case zonePointers:
-		im.scanPointers(z, lo, hi, emit)
-	case zoneOffsets, zoneFunctab:
-		im.scanOffsets(z, lo, hi, emit)
-	case zoneFuncs:
-		im.scanFuncs(lo, hi, emit)
-	case zoneInfo, zoneLines:
-		im.scanUnits(z, lo, hi, emit)
-	case zoneWords:
-		im.scanWords(z, lo, hi, emit)
-	case zoneSymbols:
-		im.scanSymbols(z, lo, hi, emit)
-	case zoneText:
-		if im.lay.arch == archAMD64 {
-			im.scanAMD64(z, lo, hi, emit)
-		} else if im.lay.arch == archARM64 {
-			im.scanARM64(z, lo, hi, emit)
-		}
-	}
-}
-
-func (im *image) scanPointers(z zone, lo, hi uint64, emit func(ref)) {
-	for off := z.off + (lo-z.off)&^7; off < hi && off+8 <= z.off+z.size; off += 8 {
-		if v := le64(im.old[off:]); im.inside(v) {
-			emit(ref{off: off, kind: refPointer, target: v})
-		}
-	}
-}
-
-const noOffset = 0xffffffff
-
-func (im *image) offsetRef(off uint64, base uint8) ref {
-	v := uint64(le32(im.old[off:]))
-	if base == baseCutab {
-		v *= 4
-	}
-	return ref{off: off, kind: refOffset, base: base, target: im.lay.base[base] + v}
-}
-
-func (im *image) emitOffset(off uint64, base uint8, emit func(ref)) {
-	if v := le32(im.old[off:]); v != noOffset {
-		r := im.offsetRef(off, base)
-		emit(r)
-	}
-}
-
-// scanOffsets finds those from the zone's base; in the function table, from two bases in turn.
-func (im *image) scanOffsets(z zone, lo, hi uint64, emit func(ref)) {
-	for off := z.off + (lo-z.off)&^3; off < hi && off+4 <= z.off+z.size; off += 4 {
-		base := uint8(z.base)
-		if z.kind == zoneFunctab && (off-z.off)&4 != 0 {
-			base = baseFunctab
-		}
-		if base != baseImage || le32(im.old[off:]) != 0 {
-			im.emitOffset(off, base, emit)
-		}
-	}
 }

@@ -105,7 +105,7 @@ const (
 )
 
 func (l *layout) check(size, all uint64) error {
-	next, past := uint64(0), uint64(0)
+	next, past, units := uint64(0), uint64(0), uint64(0)
 	for _, s := range l.segments {
 		if s.addr < next || s.addr > maxAddress || s.off > all || s.size > all-s.off {
 			return formatError("a segment outside the file")
@@ -121,6 +121,12 @@ func (l *layout) check(size, all uint64) error {
 			return formatError("a zone outside the file")
 		}
 		past = z.off + z.size
+		if z.kind >= zoneInfo {
+			if units>>z.kind&1 != 0 {
+				return formatError("two zones of one kind of debugging information")
+			}
+			units |= 1 << z.kind
+		}
 	}
 	for _, b := range l.base {
 		if b > maxAddress {

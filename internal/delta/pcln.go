@@ -55,58 +55,60 @@ func (im *image) findFuncs() error {
 	return nil
 }
 
-// scanFuncs finds the offsets in the _func records.
-func (im *image) scanFuncs(lo, hi uint64, emit func(ref)) {
+// functions finds the offsets in the _func records.
+func (s *scan) functions() {
+	im := s.im
 	table, ok := im.lay.offset(im.lay.base[baseFunctab])
 	if !ok {
 		return
 	}
 	n := int(im.lay.nfunc)
 	at := func(i int) uint64 { return table + uint64(le32(im.old[table+8*uint64(i)+4:])) }
-	i := sort.Search(n, func(i int) bool { return at(i) > lo }) - 1
-	for i = max(i, 0); i < n && at(i) < hi; i++ {
-		im.scanFunc(at(i), emit)
+	i := sort.Search(n, func(i int) bool { return at(i) > s.lo }) - 1
+	for i = max(i, 0); i < n && at(i) < s.hi; i++ {
+		s.function(at(i))
 	}
 }
 
-func (im *image) scanFunc(off uint64, emit func(ref)) {
+func (s *scan) function(off uint64) {
+	im := s.im
 	if off+funcSize > im.size() {
 		return
 	}
 	f := (*[funcSize]byte)(im.old[off:])
-	im.emitOffset(off, baseText, emit)
-	im.emitOffset(off+funcName, baseNames, emit)
+	s.offset(off, baseText)
+	s.offset(off+funcName, baseNames)
 	for _, d := range [...]uint64{funcPcsp, funcPcfile, funcPcln} {
 		if le32(f[d:]) != 0 {
-			im.emitOffset(off+d, basePctab, emit)
+			s.offset(off+d, basePctab)
 		}
 	}
-	im.emitOffset(off+funcCU, baseCutab, emit)
-	im.emitStartLine(off, emit)
+	s.offset(off+funcCU, baseCutab)
+	s.startLine(off)
 	np, nf := uint64(le32(f[funcNpcdata:])), uint64(f[funcNfuncdat])
 	if np > maxTables || nf > maxTables || off+funcSize+4*(np+nf) > im.size() {
 		return
 	}
 	for j := range np {
 		if at := off + funcSize + 4*j; le32(im.old[at:]) != 0 {
-			im.emitOffset(at, basePctab, emit)
+			s.offset(at, basePctab)
 		}
 	}
 	for j := range nf {
-		im.emitOffset(off+funcSize+4*(np+j), baseGofunc, emit)
+		s.offset(off+funcSize+4*(np+j), baseGofunc)
 	}
 }
 
-// emitStartLine finds the line on which the function begins.
-func (im *image) emitStartLine(off uint64, emit func(ref)) {
-	s := &im.scratch
+// startLine finds the line on which the function begins.
+func (s *scan) startLine(off uint64) {
+	im := s.im
 	var n int
-	if s.files, n = im.table(le32(im.old[off+funcPcfile:]), s.files); n == 0 {
+	if im.scratch.files, n = im.table(le32(im.old[off+funcPcfile:]), im.scratch.files); n == 0 {
 		return
 	}
 	units := im.lay.base[baseCutab] + 4*uint64(le32(im.old[off+funcCU:]))
-	key := lineKey(im.fileKey(units, s.files[0].value), int32(le32(im.old[off+funcLine:])))
-	emit(ref{off: off + funcLine, kind: refLine, target: key})
+	key := lineKey(im.fileKey(units, im.scratch.files[0].value), int32(le32(im.old[off+funcLine:])))
+	s.emit(ref{off: off + funcLine, kind: refLine, target: key})
 }
 
 // A funcInfo is what the record of a function tells.

@@ -26,44 +26,43 @@ func (s sideRef) off() uint64   { return uint64(s >> 32) }
 func (s sideRef) function() int { return int(uint32(s) >> 8) }
 func (s sideRef) base() uint8   { return uint8(s) }
 
-func (im *image) scanSide(lo, hi uint64, emit func(ref)) {
-	i := sort.Search(len(im.side), func(i int) bool { return im.side[i].off()+4 > lo })
-	for ; i < len(im.side); i++ {
-		s := im.side[i]
-		if s.off() >= hi {
-			return
-		}
-		switch s.base() {
+// sides finds the references that were collected.
+func (s *scan) sides() {
+	side := s.im.side
+	i := sort.Search(len(side), func(i int) bool { return side[i].off()+4 > s.lo })
+	for ; i < len(side) && side[i].off() < s.hi; i++ {
+		switch r := side[i]; r.base() {
 		case sideLine:
-			im.emitNodeLine(s, emit)
+			s.nodeLine(r)
 		case sidePC:
-			entry := im.entry(s.function())
-			if v := le32(im.old[s.off():]); v < 1<<31 {
-				emit(ref{off: s.off(), kind: refPC, target: entry + uint64(v), origin: entry})
+			entry := s.im.entry(r.function())
+			if v := le32(s.im.old[r.off():]); v < 1<<31 {
+				s.emit(ref{off: r.off(), kind: refPC, target: entry + uint64(v), origin: entry})
 			}
 		default:
-			emit(im.offsetRef(s.off(), s.base()))
+			s.emit(s.im.offsetRef(r.off(), r.base()))
 		}
 	}
 }
 
-// emitNodeLine finds the line on which the function of a node of an inlining tree begins. Its file
+// nodeLine finds the line on which the function of a node of an inlining tree begins. Its file
 // is the one of the first pc that belongs to the node.
-func (im *image) emitNodeLine(s sideRef, emit func(ref)) {
+func (s *scan) nodeLine(r sideRef) {
 	var f funcInfo
-	ok := im.funcInfo(s.function(), &f)
+	im := s.im
+	ok := im.funcInfo(r.function(), &f)
 	tree, inside := im.lay.offset(f.tree)
-	if !ok || !inside || s.off() < tree {
+	if !ok || !inside || r.off() < tree {
 		return
 	}
-	if im.scratch.nodesOf != s.function()+1 {
+	if im.scratch.nodesOf != r.function()+1 {
 		im.findNodes(&f)
-		im.scratch.nodesOf = s.function() + 1
+		im.scratch.nodesOf = r.function() + 1
 	}
-	node := (s.off() - tree) / inlineSize
+	node := (r.off() - tree) / inlineSize
 	if node < uint64(len(im.scratch.nodes)) {
-		key := lineKey(im.scratch.nodes[node], int32(le32(im.old[s.off():])))
-		emit(ref{off: s.off(), kind: refLine, target: key})
+		key := lineKey(im.scratch.nodes[node], int32(le32(im.old[r.off():])))
+		s.emit(ref{off: r.off(), kind: refLine, target: key})
 	}
 }
 
@@ -199,27 +198,30 @@ func (im *image) findTypes(r *room) error {
 	if err := r.take((end-start)/64 + im.size()/startUnit + 16); err != nil {
 		return err
 	}
-	found := make([]uint64, (end-start)/512+1)
-	mark := func(t uint64) {
-		if t >= start && t < end && t&7 == 0 {
-			found[(t-start)/512] |= 1 << ((t - start) / 8 % 64)
-		}
-	}
-	im.starts, im.marking = make([]byte, im.size()/startUnit+1), true
-	for _, z := range im.lay.zones {
+	s := scan{im: im, found: make([]uint64, (end-start)/512+1)}
+	im.starts = make([]byte, im.size()/startUnit+1)
+	for i := range im.lay.zones {
+		z := &im.lay.zones[i]
 		if z.kind == zoneText || z.kind == zonePointers || z.kind == zoneOffsets && z.base == baseTypes {
-			im.scanZone(z, z.off, z.off+z.size, func(r ref) { mark(r.target) })
+			s.zone, s.lo, s.hi = z, z.off, z.off+z.size
+			s.references()
 		}
 	}
-	im.marking = false
-	for i, word := range found {
+	for i, word := range s.found {
 		for bit := range uint64(64) {
-			if word>>bit&1 != 0 {
-				im.findType(start + uint64(i)*512 + bit*8)
+			if t := start + uint64(i)*512 + bit*8; word>>bit&1 != 0 && t < end {
+				im.findType(t)
 			}
 		}
 	}
 	return nil
+}
+
+// mark notes an address that may be one of a type.
+func (s *scan) mark(t uint64) {
+	if t -= s.im.lay.base[baseTypes]; t/512 < uint64(len(s.found)) && t&7 == 0 {
+		s.found[t/512] |= 1 << (t / 8 % 64)
+	}
 }
 
 // Places in abi.Type (internal/abi/type.go), the sizes of what follows it for each kind, and what

@@ -106,7 +106,7 @@ func (t *transform) predict() []byte {
 	dst := make([]byte, len(im.old))
 	half := len(dst) / 2 / blockSize * blockSize
 	other := *im // all that scanning changes is its own
-	other.scratch, other.rests, other.abbrevs = scratch{}, nil, nil
+	other.scratch, other.rests, other.abbrevs = scratch{}, [nZones][]resume{}, nil
 	together(func() { im.predictAll(dst[:half], 0) }, func() { other.predictAll(dst[half:], half) })
 	return dst
 }

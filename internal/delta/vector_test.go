@@ -224,7 +224,8 @@ func TestEmptyFunctions(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := map[uint64]int{}
-	im.scanZone(im.lay.zones[0], atText, atText+textSize, func(r ref) { found[r.off]++ })
+	s := scan{im: im, zone: &im.lay.zones[0], lo: atText, hi: atText + textSize, each: func(r ref) { found[r.off]++ }}
+	s.references()
 	for off, n := range found {
 		if n > 1 {
 			t.Fatalf("the reference at %#x was found %d times", off, n)
