@@ -21,8 +21,8 @@ import (
 const (
 	applyLimit  = 700_000 // 500,000 and 200,000 for deltas
 	trustLimit  = 95_000
-	clientLimit = 790_000   // of Apply with TrustRoot
-	deltaLimit  = 200 << 10 // of the decoder of deltas alone
+	clientLimit = 790_000 // of Apply with TrustRoot
+	deltaLimit  = 200_000 // of the decoder of deltas alone
 	doorsGoal   = 1_000_000
 	doorsLimit  = 1_170_000 // what is there and a little more, until the goal is reached
 )
