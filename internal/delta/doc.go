@@ -49,9 +49,10 @@
 // The prediction is as long as the old file and what its compressed sections unpack to, which follows it in their
 // order. It is that with every reference rewritten: the
 // address that it tells is looked up in the address map, and encoded anew from the place that it is moved to.
-// References are found by scanners: relative operands and branches (amd64.go, arm64.go), pointers,
-// offsets in the function tables (pcln.go), in pc-value tables (tables.go), what following pointers
-// finds, types and inlining trees (side.go), and symbol tables and DWARF (dwarf.go). Sections that are not loaded have
+// References are found by scanners, in zones of the file: relative operands and branches (amd64.go, arm64.go), pointers
+// and offsets (scan.go), offsets in the function tables (pcln.go), in pc-value tables (tables.go), what following pointers
+// finds, types and inlining trees (side.go), and symbol tables and DWARF (dwarf.go), of which a layout has one zone of
+// entries and one of lines at most. Sections that are not loaded have
 // address spaces of their own, from 2^40 on, so that offsets into them are references like others. The scanners, the models and every constant that they use are part
 // of the format: a change to any of them is another version. Vectors in testdata hold them to that.
 //
