@@ -11,13 +11,12 @@ import (
 // A resume is where scanning a section can begin: between two entries, with what is known there.
 type resume struct {
 	off, end uint32 // of the entry, and of the unit that it belongs to; off==end: a unit begins
-	addrs    uint32 // zoneInfo: where in .debug_addr the unit's addresses begin
-	kind     uint8  // zoneInfo: version; zoneLines: operands begin with this opcode
+	operands uint8  // zoneLines: they begin with this opcode
 }
 
 const (
 	restEvery = 1 << 12 // bytes from one noted resting place to the next
-	restSize  = 48      // bytes that one takes, while their list grows
+	restSize  = 36      // bytes that one takes, while their list grows
 	// entryLimit is the size of an entry that is understood: what is longer, or malformed, ends its unit.
 	entryLimit = 1 << 13
 )
@@ -70,9 +69,9 @@ func (s *entryScanner) entry(r resume) resume {
 		r = s.unit(r)
 		end = r.end
 	case s.scan.zone.kind == zoneInfo:
-		s.info(&r)
+		s.info()
 	default:
-		s.line(&r)
+		s.line(r.operands)
 	}
 	if r.off = uint32(s.off + uint64(s.at)); s.bad || r.off > end {
 		r.off = end
@@ -90,7 +89,6 @@ func (s *entryScanner) unit(r resume) resume {
 	}
 	r = resume{end: uint32(next)}
 	version := s.u16()
-	r.kind = uint8(version)
 	if version < 2 || version > 5 {
 		s.bad = true
 	}
@@ -115,7 +113,7 @@ func (s *entryScanner) unit(r resume) resume {
 	if version < 4 {
 		s.at--
 	}
-	r.kind = s.u8()
+	r.operands = s.u8()
 	if header > 1<<30 || s.off+uint64(first) > next {
 		s.bad = true
 	}
@@ -180,7 +178,7 @@ func (s *entryScanner) section(at int, base uint8) {
 }
 
 // line reads an operation of a line number program.
-func (s *entryScanner) line(r *resume) {
+func (s *entryScanner) line(operands uint8) {
 	const setAddress, fixedAdvance = 2, 9
 	switch op := s.u8(); {
 	case op == 0:
@@ -190,7 +188,7 @@ func (s *entryScanner) line(r *resume) {
 		if n == 9 && !s.bad && s.b[at] == setAddress {
 			s.address(at + 1)
 		}
-	case op >= r.kind:
+	case op >= operands:
 	case op >= 2 && op <= 5 || op == 12:
 		s.uleb()
 	case op == fixedAdvance:
@@ -252,7 +250,7 @@ func (im *image) abbreviations() [][]attribute {
 }
 
 // info reads an entry of .debug_info.
-func (s *entryScanner) info(r *resume) {
+func (s *entryScanner) info() {
 	code := s.uleb()
 	table := s.scan.im.abbreviations()
 	if code >= uint64(len(table)) {
@@ -260,14 +258,14 @@ func (s *entryScanner) info(r *resume) {
 		return
 	}
 	for _, a := range table[code] {
-		s.attribute(r, a)
+		s.attribute(a)
 		if s.bad {
 			return
 		}
 	}
 }
 
-func (s *entryScanner) attribute(r *resume, a attribute) {
+func (s *entryScanner) attribute(a attribute) {
 	at := s.at
 	switch a.form {
 	case formAddr:
@@ -304,14 +302,14 @@ func (s *entryScanner) attribute(r *resume, a attribute) {
 		s.section(at, baseInfo)
 	case formSecOffset:
 		s.skip(4)
-		s.offset(r, a.name, at)
+		s.offset(a.name, at)
 	case 0x19, formImplicit:
 	default:
 		s.bad = true
 	}
 }
 
-func (s *entryScanner) offset(r *resume, name uint16, at int) {
+func (s *entryScanner) offset(name uint16, at int) {
 	if s.bad {
 		return
 	}
@@ -321,7 +319,6 @@ func (s *entryScanner) offset(r *resume, name uint16, at int) {
 	case atRanges:
 		s.section(at, baseRanges)
 	case atAddrBase:
-		r.addrs = le32(s.b[at:])
 		s.section(at, baseAddrs)
 	case atLocation, atFrameBase:
 		s.section(at, baseLocations)
