@@ -3,18 +3,26 @@ package zstd
 import (
 	"encoding/binary"
 	"math/bits"
+	"unsafe"
 )
 
 // margin is how many bytes stand before and after what a bit stream or a copy works on. They are read and
 // written freely, so that inner loops move 8 or 16 bytes at a time and look at bounds once.
 const margin = 32
 
-// load returns the bits of a stream before the bit pos, the next one on top; at least 56 are valid.
+// load returns the bits of a stream before the bit pos, the next one on top; 56 are valid.
 // A slice with all three bounds is checked once, and its address comes without detours.
 func load(s []byte, pos uint) uint64 {
 	i := pos >> 3
-	return binary.LittleEndian.Uint64(s[i:i+8:i+8]) << 1 << (^pos & 7)
+	return turned(binary.LittleEndian.Uint64(s[i:i+8:i+8]), pos)
 }
+
+// loadAt is load where the caller has made sure that the 8 bytes at pos/8 are there.
+func loadAt(s unsafe.Pointer, pos uint) uint64 {
+	return turned(binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(s, pos>>3))[:]), pos)
+}
+
+func turned(v uint64, pos uint) uint64 { return bits.RotateLeft64(v>>(pos&7), 8) }
 
 // top returns the n upper bits of v, n being less than 64.
 func top(v, n uint64) uint64 { return v >> 1 >> (^n & 63) }

@@ -28,12 +28,14 @@ type block struct {
 	repeats  repeats
 
 	literalLengths, offsets, matchLengths coding
+
+	execution execution
 }
 
 // A coding is one of the three things that a sequence consists of.
 type coding struct {
-	own     table
-	current *table // nil if none was used in this frame
+	table
+	known bool // in this frame
 }
 
 // prepare forgets what was in earlier frames.
@@ -41,9 +43,13 @@ func (b *block) prepare(most int) {
 	if size := most + 2*margin; size > len(b.in) {
 		b.in, b.spare = make([]byte, size), make([]byte, size)
 	}
+	b.execution = execution{} // and with it what keeps the window of the frame before
+	for n := range 64 {
+		b.execution.masks[n] = 1<<n - 1
+	}
 	b.repeats = repeats{1, 4, 8}
 	b.huffman.known = false
-	b.literalLengths.current, b.offsets.current, b.matchLengths.current = nil, nil, nil
+	b.literalLengths.known, b.offsets.known, b.matchLengths.known = false, false, false
 }
 
 // decodeBlock decodes the next block, and reads the header of the one after it.

@@ -155,6 +155,8 @@ func crafted() []craft {
 		{name: "an offset of all there is", data: after(compressed(true, none, sameCodes(1, 0, 3, 0, field{5, 3}))), want: "abcdefghijabc"},
 		{name: "an offset of more", data: after(compressed(true, none, sameCodes(1, 0, 3, 0, field{6, 3}))), want: "abcdefghij", err: ErrFormat},
 		{name: "an offset of more than was in the frame", data: append(aFrame(0, raw(true, "abc")...), after(compressed(true, none, sameCodes(1, 0, 3, 0, field{6, 3})))...), want: "abcabcdefghij", err: ErrFormat},
+		{name: "a far offset of more than was in the frame", data: append(aFrame(0, rle(true, 100, 'a')...), aFrame(0, slices.Concat(rle(false, 20, 'b'), compressed(true, none, sameCodes(1, 0, 4, 0, field{8, 4})))...)...),
+			want: string(bytes.Repeat([]byte("a"), 100)) + string(bytes.Repeat([]byte("b"), 20)), err: ErrFormat},
 		{name: "offset of the window", data: aFrame(0, slices.Concat(rle(false, 1024, 'a'), raw(false, "b"), compressed(true, none, sameCodes(1, 0, 10, 0, field{3, 10})))...), want: string(bytes.Repeat([]byte("a"), 1024)) + "baaa"},
 		{name: "offset of more than the window", data: aFrame(0, slices.Concat(rle(false, 1024, 'a'), raw(false, "b"), compressed(true, none, sameCodes(1, 0, 10, 0, field{4, 10})))...), want: string(bytes.Repeat([]byte("a"), 1024)) + "b", err: ErrFormat},
 		{name: "offset beyond the largest window", data: after(compressed(true, none, sameCodes(1, 0, 31, 0, field{0, 31}))), want: "abcdefghij", err: ErrFormat},

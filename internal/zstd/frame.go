@@ -108,8 +108,8 @@ func (r *Reader) openFrame(f frame, window uint64) error {
 		keep = int(f.left)
 	}
 	r.frame = f
-	r.past.prepare(keep, f.most)
 	r.block.prepare(f.most)
+	r.past.prepare(keep, f.most)
 	return nil
 }
 

@@ -8,9 +8,9 @@ import "math/bits"
 type cell uint64
 
 func (c cell) stateBits() uint64      { return uint64(c>>8) & 0xff }
-func (c cell) next() uint64           { return uint64(c>>16) & 0xffff }
-func (c cell) base() uint64           { return uint64(c >> 32) }
-func newCell(base, extra uint64) cell { return cell(base<<32 | extra) }
+func (c cell) next() uint64           { return uint64(c >> 48) }
+func (c cell) base() uint64           { return uint64(uint32(c >> 16)) }
+func newCell(base, extra uint64) cell { return cell(base<<16 | extra) }
 
 const (
 	maxLog  = 9 // of an FSE table's size
@@ -119,6 +119,6 @@ func (t *table) build(d *distribution, values []cell) {
 		x := uint64(count[s])
 		count[s]++
 		n := uint64(d.log) + 1 - uint64(bits.Len64(x))
-		t.cells[i] = values[s] | cell(n<<8|(x<<n-uint64(size))<<16)
+		t.cells[i] = values[s] | cell(n<<8|(x<<n-uint64(size))<<48)
 	}
 }

@@ -139,18 +139,7 @@ func (h *huffman) decode(out, buf []byte, from, to int) error {
 func (h *huffman) rest(out []byte, b backward) error {
 	s, pos := b.data, b.pos
 	for len(out) >= 5 && pos >= origin+5*maxCode {
-		v := load(s, pos)
-		e0 := h.entries[v>>shift]
-		v <<= e0 & 15
-		e1 := h.entries[v>>shift]
-		v <<= e1 & 15
-		e2 := h.entries[v>>shift]
-		v <<= e2 & 15
-		e3 := h.entries[v>>shift]
-		v <<= e3 & 15
-		e4 := h.entries[v>>shift]
-		out[0], out[1], out[2], out[3], out[4] = byte(e0>>8), byte(e1>>8), byte(e2>>8), byte(e3>>8), byte(e4>>8)
-		pos -= uint(uint8(e0 + e1 + e2 + e3 + e4))
+		pos -= h.five((*[5]byte)(out), load(s, pos))
 		out = out[5:]
 	}
 	for i := range out {
@@ -210,30 +199,29 @@ func (h *huffman) together(out []byte, quarter int, b *[4]backward) int {
 	o0, o1, o2, o3 := out[:last:last], out[quarter:][:last:last], out[2*quarter:][:last:last], out[3*quarter:][:last:last]
 	s0, s1, s2, s3 := b[0].data, b[1].data, b[2].data, b[3].data
 	p0, p1, p2, p3 := b[0].pos, b[1].pos, b[2].pos, b[3].pos
-	t := &h.entries
 	n := uint(0)
 	for n+5 <= uint(last) && min(p0, p1, p2, p3) >= origin+5*maxCode {
-		v0, v1, v2, v3 := load(s0, p0), load(s1, p1), load(s2, p2), load(s3, p3)
-		var sum0, sum1, sum2, sum3 uint16
-		q0, q1, q2, q3 := (*[5]byte)(o0[n:n+5:n+5]), (*[5]byte)(o1[n:n+5:n+5]), (*[5]byte)(o2[n:n+5:n+5]), (*[5]byte)(o3[n:n+5:n+5])
-		for i := range 5 {
-			e0, e1, e2, e3 := t[v0>>shift], t[v1>>shift], t[v2>>shift], t[v3>>shift]
-			v0 <<= e0 & 15
-			v1 <<= e1 & 15
-			v2 <<= e2 & 15
-			v3 <<= e3 & 15
-			sum0 += e0
-			sum1 += e1
-			sum2 += e2
-			sum3 += e3
-			q0[i], q1[i], q2[i], q3[i] = byte(e0>>8), byte(e1>>8), byte(e2>>8), byte(e3>>8)
-		}
-		p0 -= uint(uint8(sum0))
-		p1 -= uint(uint8(sum1))
-		p2 -= uint(uint8(sum2))
-		p3 -= uint(uint8(sum3))
+		p0 -= h.five((*[5]byte)(o0[n:n+5:n+5]), load(s0, p0))
+		p1 -= h.five((*[5]byte)(o1[n:n+5:n+5]), load(s1, p1))
+		p2 -= h.five((*[5]byte)(o2[n:n+5:n+5]), load(s2, p2))
+		p3 -= h.five((*[5]byte)(o3[n:n+5:n+5]), load(s3, p3))
 		n += 5
 	}
 	b[0].pos, b[1].pos, b[2].pos, b[3].pos = p0, p1, p2, p3
 	return int(n)
+}
+
+// five decodes as many symbols, and tells how many bits they took. An entry is shifted by as it is: what is above its low 6 bits does not count.
+func (h *huffman) five(out *[5]byte, v uint64) uint {
+	e0 := h.entries[v>>shift]
+	v <<= e0 & 63
+	e1 := h.entries[v>>shift]
+	v <<= e1 & 63
+	e2 := h.entries[v>>shift]
+	v <<= e2 & 63
+	e3 := h.entries[v>>shift]
+	v <<= e3 & 63
+	e4 := h.entries[v>>shift]
+	out[0], out[1], out[2], out[3], out[4] = byte(e0>>8), byte(e1>>8), byte(e2>>8), byte(e3>>8), byte(e4>>8)
+	return uint(uint8(e0 + e1 + e2 + e3 + e4))
 }

@@ -72,10 +72,11 @@ func (b *block) sequenceCount(at, end int) (n, next int, err error) {
 func (c *coding) read(in []byte, mode uint8, k *kind) ([]byte, error) {
 	switch mode {
 	case predefinedMode:
-		c.current = &k.predefined
+		c.log, c.known = k.predefined.log, true
+		copy(c.cells[:], k.predefined.cells[:1<<c.log])
 		return in, nil
 	case repeatMode:
-		if c.current == nil {
+		if !c.known {
 			return nil, formatError("sequences in a table of no earlier block")
 		}
 		return in, nil
@@ -83,8 +84,8 @@ func (c *coding) read(in []byte, mode uint8, k *kind) ([]byte, error) {
 		if len(in) == 0 || int(in[0]) >= len(k.values) {
 			return nil, formatError("sequences of no known code")
 		}
-		c.own.only(k.values[in[0]])
-		c.current = &c.own
+		c.only(k.values[in[0]])
+		c.known = true
 		return in[1:], nil
 	}
 	var d distribution
@@ -92,7 +93,7 @@ func (c *coding) read(in []byte, mode uint8, k *kind) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.own.build(&d, k.values)
-	c.current = &c.own
+	c.build(&d, k.values)
+	c.known = true
 	return rest, nil
 }
