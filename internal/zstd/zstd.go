@@ -58,7 +58,7 @@ func (r *Reader) Next() (piece []byte, err error) {
 
 // next decodes blocks until there is enough to hand on. An error is told when what came before it is gone.
 func (r *Reader) next() ([]byte, error) {
-	for r.err == nil && r.past.made() < max(r.frame.most, 1) {
+	for r.err == nil && r.past.made() <= r.frame.most {
 		ended := !r.frame.open || !r.past.fits(r.frame.room())
 		if ended && r.past.made() > 0 {
 			break
