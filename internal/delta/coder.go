@@ -1,5 +1,7 @@
 package delta
 
+import "slices"
+
 // A coder is an adaptive binary range coder that runs in either direction: with the same models
 // and the same calls, an encoder takes the bits that it is given and a decoder returns them. What
 // is written once for both cannot disagree with itself. Three loops in which most bits of large deltas are decoded are written
@@ -12,11 +14,12 @@ type coder struct {
 	low      uint64
 	width    uint32
 	code     uint32
-	in       []byte // decoder
-	at       int    // decoder: how much of the input is read, and zeros after its end
-	trimmed  int    // zeros that are left out at the end, at the most
-	bad      bool   // decoder: the input ended early
-	out      []byte // encoder: written so far, without cache and pending
+	in       []byte   // decoder
+	at       int      // decoder: how much of the input is read, and zeros after its end
+	trimmed  int      // zeros that are left out at the end, at the most
+	bad      bool     // decoder: the input ended early
+	full     [][]byte // encoder: written so far, in pieces,
+	out      []byte   // and the last of them, without cache and pending
 	cache    byte
 	pending  int64
 	give     func(bit int, p uint32) // takes a bit that is known; nil where bits are decoded
@@ -32,7 +35,7 @@ const (
 )
 
 func newEncoder() *coder {
-	c := &coder{encoding: true, width: 0xffffffff, pending: 1, trimmed: maxTrimmed, room: tableRoom}
+	c := &coder{encoding: true, width: 0xffffffff, pending: 1, trimmed: maxTrimmed, room: tableRoom, out: make([]byte, 0, pieceSize)}
 	c.give, c.raise = c.put, c.putRaw // so that programs that only decode do not link them
 	return c
 }
@@ -135,7 +138,7 @@ func (c *coder) shift() {
 	if c.low < 0xff000000 || c.low > 0xffffffff {
 		carry := byte(c.low >> 32)
 		for b := c.cache; c.pending > 0; c.pending-- {
-			c.out = append(c.out, b+carry)
+			c.write(b + carry)
 			b = 0xff
 		}
 		c.cache = byte(c.low >> 24)
@@ -144,9 +147,20 @@ func (c *coder) shift() {
 	c.low = c.low << 8 & 0xffffffff
 }
 
-// finish returns what the encoder has written. Of all numbers that say the same it takes the roundest, and
+// pieceSize is how much is written before room is made for more: to let one slice grow takes more than twice its memory.
+const pieceSize = 1 << 16
+
+// write appends to what is written.
+func (c *coder) write(b byte) {
+	if len(c.out) == cap(c.out) {
+		c.full, c.out = append(c.full, c.out), make([]byte, 0, pieceSize)
+	}
+	c.out = append(c.out, b)
+}
+
+// finish appends what the encoder has written to head. Of all numbers that say the same it takes the roundest, and
 // leaves out zeros at its end. The first byte is always 0, and left out too.
-func (c *coder) finish() []byte {
+func (c *coder) finish(head []byte) []byte {
 	for k := 32; k >= 0; k-- {
 		mask := uint64(1)<<k - 1
 		if v := (c.low + mask) &^ mask; v < c.low+uint64(c.width) {
@@ -157,8 +171,10 @@ func (c *coder) finish() []byte {
 	for range 5 {
 		c.shift()
 	}
-	out := c.out[1:]
-	for n := 0; n < c.trimmed && len(out) > 0 && out[len(out)-1] == 0; n++ {
+	pieces := slices.Concat([][]byte{head}, c.full, [][]byte{c.out})
+	pieces[1] = pieces[1][1:]
+	out := slices.Concat(pieces...)
+	for n := 0; n < c.trimmed && len(out) > len(head) && out[len(out)-1] == 0; n++ {
 		out = out[:len(out)-1]
 	}
 	return out

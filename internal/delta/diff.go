@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sort"
 	"sync"
 )
@@ -59,15 +60,19 @@ const garbage = 15
 // A differ collects tries.
 type differ struct {
 	old, fresh []byte
-	tries      []try
 	mutex      sync.Mutex // of what follows
+	tries      []try      // the smallest first
 	progress   func(done, all int)
 	done       int
 }
 
+// A try is a patch. Where a smaller one was found it is forgotten, since it may be as large as the files, and can be made again.
 type try struct {
+	order int // of two of a size the first is better
+	size  int
 	patch []byte
 	stats *Stats
+	again func() ([]byte, *Stats, error) // nil if the patch is not to be forgotten
 }
 
 // Steps that progress is told about, at the most.
@@ -99,19 +104,25 @@ func (d *differ) generic() {
 	ways := d.ways()
 	d.step()
 	debug.FreeOSMemory() // what the matcher took
-	tries := make([]*try, len(ways))
 	needs := make([]int, len(ways))
 	for i, w := range ways {
 		needs[i] = w.memory(d)
 	}
 	within(atOnce*max(len(d.old), len(d.fresh)), needs, func(i int) {
-		tries[i] = d.encode(&encoding{old: d.old, fresh: d.fresh, plan: &plan{}, repeats: ways[i].repeats}, ways[i].found)
+		d.try(i, d.data(ways[i]))
 		debug.FreeOSMemory() // what it took
 		d.step()
 	})
-	d.keep(tries...)
 	if len(d.tries) == 0 {
-		d.try(&encoding{old: d.old, fresh: d.fresh, plan: &plan{}}, nil) // everything inserted: no limit is in the way of that
+		d.try(0, d.data(way{})) // everything inserted: no limit is in the way of that
+	}
+}
+
+// data makes a patch in one way.
+func (d *differ) data(w way) func() ([]byte, *Stats, error) {
+	return func() ([]byte, *Stats, error) {
+		e := &encoding{old: d.old, fresh: d.fresh, plan: &plan{}, repeats: w.repeats}
+		return e.encode(d.fresh, w.found)
 	}
 }
 
@@ -137,6 +148,9 @@ func (d *differ) ways() (out []way) {
 	})
 	size := len(d.fresh)
 	for i, s := range found {
+		if i > 0 && slices.Equal(s, found[i-1]) {
+			continue
+		}
 		if n := copied(s); size-n <= modelledData || i == 0 && n > size/4 {
 			out = append(out, way{found: s})
 		}
@@ -209,37 +223,41 @@ func (d *differ) transformed() (pays bool) {
 	pays = 2*changed(predicted, e.fresh, found) < changed(a.image.old, e.fresh, found)
 	d.step()
 	debug.FreeOSMemory()
-	d.try(e, found)
-	return len(d.tries) > 0 && (pays || len(d.tries[0].patch) <= len(d.fresh)/20)
-}
-
-// try encodes one alignment.
-func (d *differ) try(e *encoding, s []stretch) { d.keep(d.encode(e, s)) }
-
-// encode makes the patch of an alignment. What cannot be encoded within the limits is none.
-func (d *differ) encode(e *encoding, s []stretch) *try {
-	patch, stats, err := e.encode(d.fresh, s)
-	if err != nil {
-		return nil
+	d.try(0, func() ([]byte, *Stats, error) { return e.encode(d.fresh, found) })
+	if len(d.tries) == 0 {
+		return false
 	}
-	return &try{patch, stats}
+	d.tries[0].again = nil // it would keep all that the executables take
+	return pays || d.tries[0].size <= len(d.fresh)/20
 }
 
-// keep keeps the smallest tries, and one more of them than should be needed. Of two of a size the first is better.
-func (d *differ) keep(tries ...*try) {
-	for _, t := range tries {
-		if t != nil {
-			d.tries = append(d.tries, *t)
+// try makes a patch, and forgets all but the smallest. What cannot be encoded within the limits is none.
+func (d *differ) try(order int, encode func() ([]byte, *Stats, error)) {
+	patch, stats, err := encode()
+	if err != nil {
+		return
+	}
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	d.tries = append(d.tries, try{order, len(patch), patch, stats, encode})
+	sort.Slice(d.tries, func(i, j int) bool {
+		a, b := &d.tries[i], &d.tries[j]
+		return a.size < b.size || a.size == b.size && a.order < b.order
+	})
+	for i := range d.tries {
+		if t := &d.tries[i]; i > 0 && t.again != nil {
+			t.patch = nil
 		}
 	}
-	sort.SliceStable(d.tries, func(i, j int) bool { return len(d.tries[i].patch) < len(d.tries[j].patch) })
-	d.tries = d.tries[:min(len(d.tries), 2)]
 }
 
 // best returns the smallest that the decoder makes the new file of.
 func (d *differ) best() ([]byte, *Stats, error) {
 	err := errors.New("there is none")
 	for _, t := range d.tries {
+		if t.patch == nil {
+			t.patch, t.stats, _ = t.again() // as before: there is no error
+		}
 		check := &comparer{want: d.fresh}
 		if _, err = apply(check, d.old, t.patch, alone(int64(len(d.fresh)))); err == nil {
 			if d.progress != nil {

@@ -1,6 +1,6 @@
 package delta
 
-import "slices"
+import "runtime/debug"
 
 // An encoding makes patches of alignments.
 type encoding struct {
@@ -36,26 +36,25 @@ func (e *encoding) encode(whole []byte, s []stretch) ([]byte, *Stats, error) {
 	}
 	e.plan.repeats = e.repeats || stats.Inserted > e.modelled()
 	stats.Repeats = e.plan.repeats
-	body, err := e.body(rounds, h.newSize, stats)
-	if err != nil {
+	c := newEncoder()
+	if err := e.body(c, rounds, h.newSize, stats); err != nil {
 		return nil, nil, err
 	}
-	return append(h.bytes(), body...), stats, nil
+	debug.FreeOSMemory() // what the models took
+	return c.finish(h.bytes()), stats, nil
 }
 
 // body codes plan and residual.
-func (e *encoding) body(rounds []op, newSize uint64, stats *Stats) ([]byte, error) {
-	c := newEncoder()
+func (e *encoding) body(c *coder, rounds []op, newSize uint64, stats *Stats) error {
 	c.tally = newTally(len(e.sections))
 	if _, err := codePlan(c, e.old, e.plan, newSize); err != nil {
-		return nil, err
+		return err
 	}
 	r := newResidual(c, e.plan, e.old)
-	r.guess.choose = r.guess.closest
+	r.guess.choose, r.most = r.guess.closest, uint64(stats.Inserted)
 	r.notes = func(p int, done uint64) { c.tally.note(e.sections, p, done) }
 	if e.plan.repeats {
 		if z := r.repeats; z.whole {
-			c.out = slices.Grow(c.out, int(stats.Inserted)) // of what is not touched there is no memory; growing would take twice
 			z.more = newParser(z, e.fresh, rounds).next
 		} else {
 			all := insertions(rounds, e.fresh)
@@ -63,13 +62,13 @@ func (e *encoding) body(rounds []op, newSize uint64, stats *Stats) ([]byte, erro
 		}
 	}
 	if err := r.encode(rounds, e.fresh); err != nil {
-		return nil, err
+		return err
 	}
 	stats.Spent = c.tally.list(e.sections)
 	if im := e.plan.image; im != nil {
 		stats.Steps = len(im.moves) + len(im.lines.m)
 	}
-	return c.finish(), nil
+	return nil
 }
 
 // changed counts the bytes that copying changes.

@@ -119,7 +119,7 @@ func FuzzPlan(f *testing.F) {
 		for range 200 {
 			c.uint(n.next(), newIntModel(1), 0)
 		}
-		checkApply(t, old, headed(old, imageSize/4, c.finish()))
+		checkApply(t, old, headed(old, imageSize/4, c.finish(nil)))
 	})
 }
 

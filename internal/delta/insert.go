@@ -24,8 +24,9 @@ const (
 	unknownByte = 256
 )
 
-func newInsertModel() insertModel {
-	return insertModel{mixer: newMixer(insertBits), index: make([]uint32, 1<<indexBits), history: make([]byte, 0, historySize)}
+// newInsertModel makes one for at most so many bytes.
+func newInsertModel(size uint64) insertModel {
+	return insertModel{mixer: newMixer(insertBits), index: make([]uint32, 1<<indexBits), history: make([]byte, 0, min(size, historySize))}
 }
 
 // train lets the model learn from what is around a place in the prediction.

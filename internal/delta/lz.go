@@ -37,9 +37,10 @@ const (
 	kindSingle = 3
 )
 
-func newRepeater(c *coder) *repeater {
+// newRepeater makes one for at most so many bytes.
+func newRepeater(c *coder, size uint64) *repeater {
 	z := &repeater{c: c, lengths: newIntModel(8), distances: newIntModel(4), last: [4]uint32{1, 1, 1, 1},
-		history: make([]byte, ringSize)}
+		history: make([]byte, min(size, ringSize))}
 	even(z.match[:])
 	even(z.again[:])
 	even(z.which[:])

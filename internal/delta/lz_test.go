@@ -11,12 +11,12 @@ import (
 // repeated codes b, given to the repeater in pieces of n bytes.
 func repeated(t testing.TB, b []byte, n int) []byte {
 	t.Helper()
-	z := newRepeater(newEncoder())
+	z := newRepeater(newEncoder(), ringSize)
 	z.more = newParser(z, b, []op{{inserted: len(b)}}).next
 	if err := z.take(len(b), n, func([]byte) {}); err != nil || len(z.tokens) > 0 {
 		t.Fatalf("%v, or %d tokens too many", err, len(z.tokens))
 	}
-	return z.c.finish()
+	return z.c.finish(nil)
 }
 
 func (z *repeater) take(size, n int, got func([]byte)) error {
@@ -36,7 +36,7 @@ func TestRepeats(t *testing.T) {
 	for name, b := range deflateInputs() {
 		coded := repeated(t, b, 777)
 		var out bytes.Buffer
-		z := newRepeater(newDecoder(coded))
+		z := newRepeater(newDecoder(coded), ringSize)
 		if err := z.take(len(b), 1000, func(b []byte) { out.Write(b) }); err != nil || !bytes.Equal(out.Bytes(), b) || z.left != 0 {
 			t.Errorf("%s: other bytes, or %v", name, err)
 		}
@@ -56,7 +56,7 @@ func TestRepeatsAreFrozen(t *testing.T) {
 	if *update {
 		coded = repeated(t, b, len(b))
 	}
-	z := newRepeater(newDecoder(golden(t, "repeats", coded)))
+	z := newRepeater(newDecoder(golden(t, "repeats", coded)), ringSize)
 	sum := sha256.New()
 	if err := z.take(len(b), 100, func(b []byte) { sum.Write(b) }); err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func TestRepeatsOfLongInsertions(t *testing.T) {
 	if len(coded) > 215_000 {
 		t.Errorf("%d bytes: what came before was not found", len(coded))
 	}
-	z, at := newRepeater(newDecoder(coded)), 0
+	z, at := newRepeater(newDecoder(coded), ringSize), 0
 	err := z.take(len(b), 1<<16, func(got []byte) {
 		if !bytes.Equal(got, b[at:at+len(got)]) {
 			t.Fatalf("other bytes at %d", at)
@@ -95,8 +95,8 @@ func TestRepeatsOfOldFile(t *testing.T) {
 	old, part := random(7, 50_000), random(8, 20_000)
 	fresh := slices.Concat(part, old[30_000:40_000], []byte("between"), part[5000:15_000], old[100:3000], old[49_000:])
 	rounds := []op{{copied: 10_000, inserted: 0}, {inserted: len(fresh) - 10_000}}
-	coding := newRepeater(newEncoder())
-	decoding := func(coded []byte) *repeater { return newRepeater(newDecoder(coded)) }
+	coding := newRepeater(newEncoder(), ringSize)
+	decoding := func(coded []byte) *repeater { return newRepeater(newDecoder(coded), ringSize) }
 	run := func(z *repeater) []byte {
 		z.whole, z.old = true, old
 		if z.c.encoding {
@@ -111,7 +111,7 @@ func TestRepeatsOfOldFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if z.c.encoding {
-			return z.c.finish()
+			return z.c.finish(nil)
 		}
 		return out.Bytes()
 	}
@@ -126,7 +126,7 @@ func TestRepeatsOfOldFile(t *testing.T) {
 
 // A distance leads into the old file, the last 8 MB of the new one, or nowhere.
 func TestDistances(t *testing.T) {
-	z := newRepeater(newDecoder(nil))
+	z := newRepeater(newDecoder(nil), ringSize)
 	z.whole, z.old = true, []byte("old")
 	for range ringSize + 10 {
 		z.push('n')
@@ -157,7 +157,7 @@ func FuzzRepeats(f *testing.F) {
 	f.Add([]byte("nothing"), uint16(9))
 	f.Fuzz(func(t *testing.T, b []byte, n uint16) {
 		for _, old := range [][]byte{nil, []byte("what was before")} {
-			z := newRepeater(newDecoder(b))
+			z := newRepeater(newDecoder(b), ringSize)
 			z.whole, z.old = old != nil, old
 			if err := z.take(int(n), 100, func([]byte) {}); err != nil && !errors.Is(err, ErrFormat) {
 				t.Fatal(err)

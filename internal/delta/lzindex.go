@@ -3,16 +3,18 @@ package delta
 import (
 	"encoding/binary"
 	"math/bits"
+	"runtime/debug"
 )
 
 // A parseIndex tells where bytes were before: in what is inserted, or, if the files are data, in the old file and the new one, whose
-// places follow the old one's.
+// places follow the old one's. It is most of the memory that data takes: what no later place could look at has none.
 type parseIndex struct {
 	old, fresh []byte
-	starts     []uint32 // by hash of 4 bytes, where its places begin
-	known      []uint32 // how many of them are known
+	kept       []uint64 // a bit for each place: whether a later one may look at it
+	ends       []uint32 // by hash of 4 bytes, where the last known of its places ends
 	places     []uint32 // those of one hash next to each other, in order: the place, and below it more of the hash
-	tag        int      // bits of that
+	bits       int      // of the hash
+	tag        int      // of what is below a place: the last of those bits, which tells places of the hash from those before, and more
 	short      []uint32 // last place of 3 bytes, plus 1
 	ahead      parseOutlook
 }
@@ -25,7 +27,7 @@ type parseOutlook struct {
 }
 
 const (
-	parseBits   = 20
+	parseBits   = 20 // of the hash, at the most
 	parseFactor = 0x9e3779b1
 	// mostIndexed is how long files may be, together, for the old one to be indexed.
 	mostIndexed = 1 << 30
@@ -40,23 +42,59 @@ func newParseIndex(old, fresh []byte) parseIndex {
 	if len(old)+len(fresh) > mostIndexed {
 		old = nil
 	}
-	p := parseIndex{old: old, fresh: fresh, short: make([]uint32, 1<<16), starts: make([]uint32, 1<<parseBits+1), known: make([]uint32, 1<<parseBits)}
 	all := len(old) + len(fresh)
-	p.tag = 32 - bits.Len(uint(all))
+	size := bits.Len(uint(all))
+	p := parseIndex{old: old, fresh: fresh, bits: min(max(size-4, 10), parseBits), short: make([]uint32, 1<<16)}
+	p.tag = min(32-size, 32-p.bits)
+	p.keep()
+	debug.FreeOSMemory() // what that took
+	p.ends = make([]uint32, 1<<p.bits)
 	n := uint32(0)
 	for at := range all {
-		if p.indexed(at) {
+		if p.keeps(at) {
 			h, _, _ := p.hashes(at)
-			p.starts[h+1]++
+			p.ends[h]++
 			n++
 		}
 	}
 	p.places = make([]uint32, n)
-	for h := range p.known {
-		p.starts[h+1] += p.starts[h]
+	n = 0
+	for h, k := range p.ends {
+		p.ends[h] = n
+		for i := range p.places[n:][:k] {
+			p.places[n+uint32(i)] = uint32(h) & 1 << (p.tag - 1)
+		}
+		n += k
 	}
 	return p
 }
+
+// keep finds the places that a later one may look at: those of the new file whose bytes come again, and the last ones of the old file whose
+// bytes are in the new one.
+func (p *parseIndex) keep() {
+	const inFresh = 1 << 7
+	size := bits.Len(uint(max(len(p.old), len(p.fresh)))) + 1
+	seen := make([]uint8, 1<<size)
+	all := len(p.old) + len(p.fresh)
+	p.kept = make([]uint64, (all+63)/64)
+	for at := all - 1; at >= 0; at-- {
+		if !p.indexed(at) {
+			continue
+		}
+		s := &seen[le32(p.from(at))*parseFactor>>(32-size)]
+		if at >= len(p.old) {
+			if *s == inFresh {
+				p.kept[at/64] |= 1 << (at % 64)
+			}
+			*s = inFresh
+		} else if *s >= inFresh && *s < inFresh+parseChain {
+			p.kept[at/64] |= 1 << (at % 64)
+			*s++
+		}
+	}
+}
+
+func (p *parseIndex) keeps(at int) bool { return p.kept[at/64]>>(at%64)&1 != 0 }
 
 // indexed tells whether enough follows a place for it to be looked up, and, in a long old file, whether it is one of those whose hash is
 // less than that of the place before.
@@ -92,11 +130,11 @@ func (p *parseIndex) common(from, at int, rest []byte) int {
 	return common(p.from(from), rest)
 }
 
-// hashes returns those of 4 bytes and of 3, and between them more bits of the first.
+// hashes returns those of 4 bytes and of 3, and between them what is below a place of the first.
 func (p *parseIndex) hashes(at int) (four, more, three uint32) {
 	v := binary.LittleEndian.Uint32(p.from(at))
 	h := v * parseFactor
-	return h >> (32 - parseBits), h << parseBits >> (32 - p.tag), v << 8 * 0x85ebca6b >> 16
+	return h >> (32 - p.bits), h << (p.bits - 1) >> (32 - p.tag), v << 8 * 0x85ebca6b >> 16
 }
 
 // look returns the hashes of a place. It asks memory for what is known of several places at a time, since each answer takes long.
@@ -109,11 +147,13 @@ func (p *parseIndex) look(at int) (four, more, three uint32) {
 		}
 		var last [len(o.four)]uint32
 		for i, h := range o.four[:o.n] {
-			last[i] = p.starts[h] + p.known[h]
+			last[i] = p.ends[h]
 			o.touched += p.short[o.three[i]]
 		}
 		for i, k := range last[:o.n] {
-			last[i] = p.places[max(k, 1)-1] >> p.tag
+			if last[i] = 0; k > 0 {
+				last[i] = p.places[k-1] >> p.tag
+			}
 		}
 		for _, k := range last[:o.n] {
 			o.touched += uint32(p.from(int(k))[0])
@@ -129,7 +169,9 @@ func (p *parseIndex) note(at int) {
 		return
 	}
 	h, more, s := p.look(at)
-	p.places[p.starts[h]+p.known[h]] = uint32(at)<<p.tag | more
-	p.known[h]++
+	if p.keeps(at) {
+		p.places[p.ends[h]] = uint32(at)<<p.tag | more
+		p.ends[h]++
+	}
 	p.short[s] = uint32(at) + 1
 }

@@ -264,10 +264,14 @@ func (p *parser) elsewhere(at, i int, rest []byte, cost float32, f *parseNode) (
 		if c := p.short[s]; c > 0 {
 			try(int(c) - 1)
 		}
-		places, mask, looked := p.places[p.starts[h]:][:p.known[h]], uint32(1)<<p.tag-1, 0
-		for k := len(places) - 1; k >= 0 && looked < parseChain && best < nice; k-- {
-			if places[k]&mask == more {
-				try(int(places[k] >> p.tag))
+		mask, looked := uint32(1)<<p.tag-1, 0
+		for k := p.ends[h]; k > 0 && looked < parseChain && best < nice; k-- {
+			place := p.places[k-1]
+			if (place^more)>>(p.tag-1)&1 != 0 {
+				break
+			}
+			if place&mask == more {
+				try(int(place >> p.tag))
 				looked++
 			}
 		}

@@ -1,13 +1,12 @@
 package delta
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -15,7 +14,10 @@ import (
 
 // TestMain is also the process whose memory is measured.
 func TestMain(m *testing.M) {
-	if old := os.Getenv("DELTA_MEASURE_OLD"); old != "" {
+	if old, fresh := os.Getenv("DELTA_MEASURE_OLD"), os.Getenv("DELTA_MEASURE_NEW"); fresh != "" {
+		measuredDiff(old, fresh)
+		return
+	} else if old != "" {
 		measured(old, os.Getenv("DELTA_MEASURE_PATCH"))
 		return
 	}
@@ -31,6 +33,27 @@ func measured(old, patch string) {
 		panic(err)
 	}
 	os.Remove(out.Name())
+	peak := anonymous(func() { _, err = ApplyAlone(out, a, b, maxFile) })
+	fmt.Println(peak, memory("VmHWM:"), kindOf(err), err)
+}
+
+// measuredDiff makes a patch as a publisher does, both files read. It prints the same.
+func measuredDiff(old, fresh string) {
+	a, err1 := os.ReadFile(old)
+	b, err2 := os.ReadFile(fresh)
+	if err := errors.Join(err1, err2); err != nil {
+		panic(err)
+	}
+	var patch []byte
+	var err error
+	peak := anonymous(func() { patch, _, err = Diff(a, b, Options{}) })
+	var u syscall.Rusage
+	syscall.Getrusage(0, &u)
+	fmt.Println(peak, memory("VmHWM:"), kindOf(err), len(patch), float64(u.Utime.Nano()+u.Stime.Nano())/1e9)
+}
+
+// anonymous returns the most anonymous memory, in kB, that the process has while it does something.
+func anonymous(do func()) int {
 	peak, done := make(chan int), make(chan bool)
 	go func() {
 		most := 0
@@ -40,13 +63,14 @@ func measured(old, patch string) {
 			case <-done:
 				peak <- max(most, memory("RssAnon:"))
 				return
-			case <-time.After(time.Millisecond):
+			default:
+				time.Sleep(time.Millisecond)
 			}
 		}
 	}()
-	_, err = ApplyAlone(out, a, b, maxFile)
+	do()
 	close(done)
-	fmt.Println(<-peak, memory("VmHWM:"), kindOf(err), err)
+	return <-peak
 }
 
 func kindOf(err error) string {
@@ -58,10 +82,22 @@ func kindOf(err error) string {
 	return fmt.Sprint(err)
 }
 
-func memory(field string) int {
-	status, _ := os.ReadFile("/proc/self/status")
-	_, rest, _ := strings.Cut(string(status), field)
-	n, _ := strconv.Atoi(append(strings.Fields(rest), "0")[0])
+// memory returns a field of the process's status. It leaves no garbage, which would count.
+func memory(field string) (n int) {
+	f, err := syscall.Open("/proc/self/status", syscall.O_RDONLY, 0)
+	if err != nil {
+		panic(err)
+	}
+	defer syscall.Close(f)
+	var status [4096]byte
+	k, _ := syscall.Read(f, status[:])
+	_, rest, _ := bytes.Cut(status[:max(k, 0)], []byte(field))
+	for _, c := range bytes.TrimLeft(rest, " \t") {
+		if c < '0' || c > '9' {
+			break
+		}
+		n = 10*n + int(c-'0')
+	}
 	return n
 }
 
@@ -219,7 +255,7 @@ func (h *hostile) patch() []byte {
 			c.bit(1, 1<<15)
 		}
 	}
-	return append(header.bytes(), c.finish()...)
+	return c.finish(header.bytes())
 }
 
 func (h *hostile) rounds(c *coder) {

@@ -160,8 +160,8 @@ func (p *plan) source(old []byte) *source {
 	s := &source{old: old, image: p.image, all: uint64(len(old))}
 	if p.image != nil {
 		s.all = p.image.total()
-		s.numbers = make([]uint64, cachedBlocks)
-		s.data, s.class = make([]byte, cachedBlocks*blockSize), make([]byte, cachedBlocks*blockSize)
+		n := min(cachedBlocks, s.all/blockSize+1)
+		s.numbers, s.data, s.class = make([]uint64, n), make([]byte, n*blockSize), make([]byte, n*blockSize)
 	}
 	s.budget = 32*(int(s.all)/blockSize+1) + 1<<12
 	return s
@@ -192,7 +192,7 @@ func (s *source) at(off uint64) (data, class []byte, err error) {
 	if s.image == nil {
 		return s.old[off : first+n], noClasses[within:n], nil
 	}
-	slot := first / blockSize % cachedBlocks
+	slot := first / blockSize % uint64(len(s.numbers))
 	data, class = s.data[slot*blockSize:][:n], s.class[slot*blockSize:][:n]
 	if s.numbers[slot] != first/blockSize+1 {
 		if s.budget--; s.budget < 0 {

@@ -11,6 +11,7 @@ type residual struct {
 	inserts *intModel
 	seeks   *intModel
 	last    uint32 // the last four bytes
+	most    uint64 // that may be inserted
 	change  changeModel
 	insert  insertModel
 	dense   *denseModel              // where much is inserted, instead of change
@@ -34,10 +35,10 @@ type op struct {
 func budget(size uint64) int64 { return 1<<22 + int64(size)/2 }
 
 func newResidual(c *coder, p *plan, old []byte) *residual {
-	r := &residual{c: c, budget: budget(p.size), src: p.source(old), guess: newGuesser(p), copies: newIntModel(1), inserts: newIntModel(8),
+	r := &residual{c: c, most: p.size, budget: budget(p.size), src: p.source(old), guess: newGuesser(p), copies: newIntModel(1), inserts: newIntModel(8),
 		seeks: newIntModel(8)}
 	if p.repeats {
-		r.repeats, r.dense = newRepeater(c), newDenseModel()
+		r.repeats, r.dense = newRepeater(c, p.size), newDenseModel()
 		if p.image == nil {
 			r.repeats.whole, r.repeats.old = true, old
 		}
@@ -131,8 +132,8 @@ func (r *residual) copyAll(at, n uint64) error {
 
 // insertAll codes n bytes that take the place of what the prediction has at a place.
 func (r *residual) insertAll(at, n uint64) error {
-	if r.repeats == nil && r.insert.mixer == nil {
-		r.insert = newInsertModel()
+	if n > 0 && r.repeats == nil && r.insert.mixer == nil {
+		r.insert = newInsertModel(r.most)
 	}
 	if n >= 2 {
 		if err := r.train(at); err != nil {
