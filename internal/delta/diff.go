@@ -163,10 +163,10 @@ func (d *differ) ways() (out []way) {
 
 // memory is what encoding takes, about, in bytes.
 func (w way) memory(d *differ) int {
-	const models = 24 << 20
+	const models = 12 << 20
 	n := models + len(d.fresh) // for the patch
 	if w.repeats || len(d.fresh)-copied(w.found) > modelledData {
-		n += 4 * (len(d.old) + len(d.fresh)) // for the places of a parser
+		n += 6 * max(len(d.old), len(d.fresh)) // for a parser
 	}
 	return n
 }
