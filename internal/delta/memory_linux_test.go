@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -44,12 +46,9 @@ func measuredDiff(old, fresh string) {
 	if err := errors.Join(err1, err2); err != nil {
 		panic(err)
 	}
-	var patch []byte
 	var err error
-	peak := anonymous(func() { patch, _, err = Diff(a, b, Options{}) })
-	var u syscall.Rusage
-	syscall.Getrusage(0, &u)
-	fmt.Println(peak, memory("VmHWM:"), kindOf(err), len(patch), float64(u.Utime.Nano()+u.Stime.Nano())/1e9)
+	peak := anonymous(func() { _, _, err = Diff(a, b, Options{}) })
+	fmt.Println(peak, memory("VmHWM:"), kindOf(err), err)
 }
 
 // anonymous returns the most anonymous memory, in kB, that the process has while it does something.
@@ -121,17 +120,31 @@ func mapped(name string) []byte {
 // measure runs a process that applies a patch. It returns its peak of anonymous memory and of all in MB, and what became of it.
 func measure(t *testing.T, old, patch []byte) (anonymous, peak float64, result string) {
 	t.Helper()
-	dir := t.TempDir()
-	a, b := filepath.Join(dir, "old"), filepath.Join(dir, "patch")
-	if err := errors.Join(os.WriteFile(a, old, 0o600), os.WriteFile(b, patch, 0o600)); err != nil {
-		t.Fatal(err)
-	}
+	return measuredBy(t, map[string][]byte{"DELTA_MEASURE_OLD": old, "DELTA_MEASURE_PATCH": patch})
+}
+
+// measureDiff runs one that makes a patch, and reads the files for that.
+func measureDiff(t *testing.T, old, fresh []byte) (anonymous, peak float64, result string) {
+	t.Helper()
+	return measuredBy(t, map[string][]byte{"DELTA_MEASURE_OLD": old, "DELTA_MEASURE_NEW": fresh})
+}
+
+func measuredBy(t *testing.T, files map[string][]byte) (anonymous, peak float64, result string) {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
+	dir := t.TempDir()
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), "DELTA_MEASURE_OLD="+a, "DELTA_MEASURE_PATCH="+b)
+	cmd.Env = os.Environ()
+	for name, content := range files {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd.Env = append(cmd.Env, name+"="+file)
+	}
 	out, err := cmd.Output()
 	var x, y int
 	if _, serr := fmt.Sscan(string(out), &x, &y, &result); err != nil || serr != nil {
@@ -151,6 +164,58 @@ func TestMemoryOfHonestPatches(t *testing.T) {
 	if result != "<nil>" || anonymous > promised/2 {
 		t.Errorf("%s, %.1f MB", result, anonymous)
 	}
+}
+
+// Diff takes at most 12 times the larger file, the files themselves included. Of small files its tables count, in MB.
+const (
+	diffTimes   = 12
+	dataTables  = 17
+	goTables    = 20
+	dwarfTables = 28
+)
+
+func TestMemoryOfDiff(t *testing.T) {
+	const size = 2 << 20
+	noise := random(11, size)
+	for _, c := range []struct {
+		name       string
+		old, fresh []byte
+		tables     float64
+	}{
+		{"packed", pieces(size, 0), pieces(size, 1), dataTables},
+		{"noise to other noise", noise, random(12, size), dataTables},
+		{"noise to nothing", noise, nil, dataTables},
+		{"nothing to noise", nil, noise, dataTables},
+		{"records in another order", records(size, 0), records(size, 1), dataTables},
+		{"half of it anew", noise, slices.Concat(noise[:size/2], text(5000, 1), random(13, size/4), sprinkled(bytes.Clone(noise[size*3/4:]))), dataTables},
+		{"small", pieces(size/4, 0), pieces(size/4, 1), dataTables},
+		{"a program", build(t, platforms[0], 0, stripped...), build(t, platforms[0], 1, stripped...), goTables},
+		{"with debugging information", build(t, platforms[0], 0), build(t, platforms[0], 1), dwarfTables},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			used, _, result := measureDiff(t, c.old, c.fresh)
+			larger := float64(max(len(c.old), len(c.fresh))) / (1 << 20)
+			t.Logf("%.1f MB: %.1f MB anonymous, %.1f times", larger, used, used/larger)
+			if result != "<nil>" || used > max(diffTimes*larger, c.tables) {
+				t.Errorf("%s, %.1f MB for files of %.1f MB", result, used, larger)
+			}
+		})
+	}
+}
+
+// records are n bytes of records, each three times, in an order of their own for each version.
+func records(n int, version uint64) (out []byte) {
+	all := random(14, n/3)
+	for len(out)+len(all) <= n {
+		out = append(out, all...)
+	}
+	const record = 6
+	rand.New(rand.NewPCG(15, version)).Shuffle(len(out)/record, func(i, j int) {
+		for k := range record {
+			out[record*i+k], out[record*j+k] = out[record*j+k], out[record*i+k]
+		}
+	})
+	return out
 }
 
 // What a patch can ask for at the most, all at once and each for itself, on a file of 128 MB that is made for it.
