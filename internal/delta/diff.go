@@ -228,6 +228,7 @@ func (d *differ) transformed() (pays bool) {
 		return false
 	}
 	d.tries[0].again = nil // it would keep all that the executables take
+	debug.FreeOSMemory()   // that
 	return pays || d.tries[0].size <= len(d.fresh)/20
 }
 

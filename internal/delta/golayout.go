@@ -1,6 +1,9 @@
 package delta
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // Words of runtime.moduledata (runtime/symtab.go), Go 1.20 to 1.26.
 const (
@@ -61,6 +64,7 @@ func parseGo(b []byte, inPlace bool) *goFile {
 	if lay.check(g.image.size(), g.image.total()) != nil || g.image.prepare(&free) != nil {
 		return nil
 	}
+	g.image.side = slices.Clone(g.image.side) // there was room for many more
 	return g
 }
 

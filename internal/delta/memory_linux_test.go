@@ -171,7 +171,7 @@ const (
 	diffTimes   = 12
 	dataTables  = 17
 	goTables    = 20
-	dwarfTables = 28
+	dwarfTables = 33
 )
 
 func TestMemoryOfDiff(t *testing.T) {
