@@ -27,14 +27,14 @@ type parseOutlook struct {
 }
 
 const (
-	parseBits   = 20 // of the hash, at the most
+	parseBits   = 20 // of the hash, at the most, and one more where there is no old file
 	parseFactor = 0x9e3779b1
 	// mostIndexed is how long files may be, together, for the old one to be indexed.
 	mostIndexed = 1 << 30
 )
 
-// wholly is how long files may be together for each place of the old one to be indexed, and not half of them: memory is to be at most 12 times
-// the larger file, and what does not grow with them is much of that for smaller ones in any case.
+// wholly is how long files may be together for each place of the old one to be indexed, and not half of them, which take less memory and reach
+// farther back: text is a little smaller by them, what is packed larger.
 const wholly = 1 << 24
 
 // newParseIndex makes room for the places of each hash. None is known yet.
@@ -45,7 +45,10 @@ func newParseIndex(old, fresh []byte) parseIndex {
 	all := len(old) + len(fresh)
 	size := bits.Len(uint(all))
 	p := parseIndex{old: old, fresh: fresh, bits: min(max(size-4, 10), parseBits), short: make([]uint32, 1<<16)}
-	p.tag = min(32-size, 32-p.bits)
+	if len(old) == 0 { // what is inserted alone is less than the file, so that more of the hash is looked up
+		p.bits = min(max(size+1, 10), parseBits+1)
+	}
+	p.tag = min(32-size, 33-p.bits)
 	p.keep()
 	debug.FreeOSMemory() // what that took
 	p.ends = make([]uint32, 1<<p.bits)
@@ -94,6 +97,7 @@ func (p *parseIndex) keep() {
 	}
 }
 
+// keeps tells whether that found a place.
 func (p *parseIndex) keeps(at int) bool { return p.kept[at/64]>>(at%64)&1 != 0 }
 
 // indexed tells whether enough follows a place for it to be looked up, and, in a long old file, whether it is one of those whose hash is
@@ -163,7 +167,7 @@ func (p *parseIndex) look(at int) (four, more, three uint32) {
 	return o.four[i], o.more[i], o.three[i]
 }
 
-// note makes a place known.
+// note makes a place known, if it is kept.
 func (p *parseIndex) note(at int) {
 	if !p.indexed(at) {
 		return
