@@ -196,3 +196,21 @@ func headerSize(patch []byte) int {
 	_, n := binary.Uvarint(patch[len(Magic):])
 	return len(Magic) + n + 2*checkSize
 }
+
+// Where the smallest patch does not make the new file, the next one is made again, which was forgotten for its size.
+func TestForgottenTries(t *testing.T) {
+	d := &differ{old: text(20, 0), fresh: text(21, 7)}
+	inserted := d.data(way{})
+	want, _, err := inserted()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.try(0, inserted)
+	d.try(1, func() ([]byte, *Stats, error) { return want[:len(want)-1], &Stats{}, nil })
+	if len(d.tries) != 2 || d.tries[0].order != 1 || d.tries[1].patch != nil {
+		t.Fatalf("%d tries, or the larger one is kept", len(d.tries))
+	}
+	if got, stats, err := d.best(); err != nil || !bytes.Equal(got, want) || stats.Inserted != int64(len(d.fresh)) {
+		t.Errorf("another patch, or %v", err)
+	}
+}

@@ -160,7 +160,7 @@ func (p *plan) source(old []byte) *source {
 	s := &source{old: old, image: p.image, all: uint64(len(old))}
 	if p.image != nil {
 		s.all = p.image.total()
-		n := min(cachedBlocks, s.all/blockSize/4+1)
+		n := min(cachedBlocks, s.all/blockSize/4+1) // of a small file not all: they take twice its size
 		s.numbers, s.data, s.class = make([]uint64, n), make([]byte, n*blockSize), make([]byte, n*blockSize)
 	}
 	s.budget = 32*(int(s.all)/blockSize+1) + 1<<12
