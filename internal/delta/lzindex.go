@@ -51,9 +51,15 @@ func newParseIndex(old, fresh []byte) parseIndex {
 	p.tag = min(32-size, 33-p.bits)
 	p.keep()
 	debug.FreeOSMemory() // what that took
+	p.makeRoom()
+	return p
+}
+
+// makeRoom makes it for the places that are kept. Until it is taken only the bit that tells hashes apart is there.
+func (p *parseIndex) makeRoom() {
 	p.ends = make([]uint32, 1<<p.bits)
 	n := uint32(0)
-	for at := range all {
+	for at := range len(p.old) + len(p.fresh) {
 		if p.keeps(at) {
 			h, _, _ := p.hashes(at)
 			p.ends[h]++
@@ -69,7 +75,6 @@ func newParseIndex(old, fresh []byte) parseIndex {
 		}
 		n += k
 	}
-	return p
 }
 
 // keep finds the places that a later one may look at: those of the new file whose bytes come again, and the last ones of the old file whose
