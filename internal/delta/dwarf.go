@@ -66,7 +66,7 @@ func (s *entryScanner) entry(r resume) resume {
 	end := r.end
 	switch {
 	case r.off == r.end:
-		r = s.unit(r)
+		r = s.unit()
 		end = r.end
 	case s.scan.zone.kind == zoneInfo:
 		s.info()
@@ -80,14 +80,14 @@ func (s *entryScanner) entry(r resume) resume {
 }
 
 // unit reads the header of one. What cannot be read is skipped.
-func (s *entryScanner) unit(r resume) resume {
+func (s *entryScanner) unit() resume {
 	length := uint64(s.u32())
 	next := s.off + uint64(s.at) + length
 	if s.bad || next > s.end || length < 8 {
 		next = s.end
 		s.bad = true
 	}
-	r = resume{end: uint32(next)}
+	r := resume{end: uint32(next)}
 	version := s.u16()
 	if version < 2 || version > 5 {
 		s.bad = true
