@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 go build -o "$work/bench" ./repo/bench
-go build -trimpath -ldflags "-s -w" -o "$work/update" ./repo/bench/update # as users build, and without the publisher
+CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$work/update" ./repo/bench/update # as the programs below, and without the publisher
 
 # program MODULE VERSION PACKAGE: copies the module's source, and builds it where its go.mod counts.
 program() {
