@@ -16,40 +16,23 @@ import (
 	"github.com/choria-io/go-updater/internal/zstd"
 )
 
-// zstdEncoders, by how often their window is twice the smallest, are kept for the next file: each has tables of tens of megabytes, however little it
-// encodes. Reused, they write the same bytes.
-var zstdEncoders [4]sync.Pool
-
-const smallestWindow = updater.MaxWindow >> (len(zstdEncoders) - 1)
-
-// zstdWindow is about a fourth of a file, up to what clients decode: which pool, and bytes. A nats-server of 15 MB has 0.12 % more bytes with
-// 4 MiB than with 8, and a client 2 % less to do, in 4 MiB less.
-func zstdWindow(size int64) (class, window int) {
-	window = smallestWindow
-	for window < updater.MaxWindow && int64(window) < size/4 {
-		class, window = class+1, window*2
-	}
-	return class, window
-}
-
-func zstdEncoder(class, window int) *encoder.Encoder {
-	if enc, ok := zstdEncoders[class].Get().(*encoder.Encoder); ok {
-		return enc
-	}
+// zstdEncoders are kept for the next file: each has tables of tens of megabytes, however little it encodes. Reused, they
+// write the same bytes.
+var zstdEncoders = sync.Pool{New: func() any {
 	enc, err := encoder.NewWriter(nil, encoder.WithEncoderLevel(encoder.SpeedBestCompression),
-		encoder.WithWindowSize(window), encoder.WithEncoderConcurrency(1))
+		encoder.WithWindowSize(updater.MaxWindow), encoder.WithEncoderConcurrency(1))
 	if err != nil {
 		panic(err) // of the options alone
 	}
 	return enc
-}
+}}
 
+// encodeZstd keeps to the window that clients decode.
 func encodeZstd(w io.Writer, r io.Reader, size int64) error {
-	class, window := zstdWindow(size)
-	enc := zstdEncoder(class, window)
+	enc := zstdEncoders.Get().(*encoder.Encoder)
 	defer func() {
 		enc.Reset(nil) // forgets w
-		zstdEncoders[class].Put(enc)
+		zstdEncoders.Put(enc)
 	}()
 	enc.ResetContentSize(w, size)
 	if _, err := io.Copy(enc, r); err != nil {

@@ -25,9 +25,7 @@ func TestEncodersReused(t *testing.T) {
 	files := [][]byte{{}, []byte("small"), data[:1<<20], noise, data[1<<20 : 1<<20+200_000], bytes.Repeat([]byte("again "), 50_000), data[:900_000]}
 	var want [][]byte
 	for _, f := range files {
-		for class := range zstdEncoders {
-			zstdEncoders[class].Get() // nobody has it again
-		}
+		zstdEncoders.Get() // nobody has it again
 		want = append(want, zstdOf(t, f))
 	}
 	errBroken := errors.New("broken")
@@ -41,15 +39,6 @@ func TestEncodersReused(t *testing.T) {
 					t.Errorf("file %d: other bytes", n)
 				}
 			}
-		}
-	}
-}
-
-func TestZstdWindow(t *testing.T) {
-	for size, want := range map[int64]int{0: 1 << 20, 4 << 20: 1 << 20, 4<<20 + 4: 2 << 20, 15_175_842: 4 << 20, 16 << 20: 4 << 20, 17 << 20: 8 << 20, 1 << 40: 8 << 20} {
-		class, window := zstdWindow(size)
-		if window != want || class >= len(zstdEncoders) {
-			t.Errorf("%d bytes: class %d, window %d; want %d", size, class, window, want)
 		}
 	}
 }
