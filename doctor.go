@@ -55,8 +55,15 @@ func day(t time.Time) string { return t.Format("2006-01-02 15:04:05 MST") }
 
 func (c *Config) findOwner(ctx context.Context, target string) Finding {
 	c.legacy = false
-	if err := c.checkOwner(ctx, target); err != nil {
+	_, err := c.checkPackages(ctx, target)
+	if err == nil {
+		err = c.checkImage(target)
+	}
+	if err != nil {
 		return Finding{false, err.Error(), Hint(err)}
+	}
+	if c.allowManaged || c.allowContainer {
+		return Finding{OK: true, What: "a package manager or a container image may own the target"}
 	}
 	return Finding{OK: true, What: "no package manager and no container image owns the target"}
 }

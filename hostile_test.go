@@ -237,13 +237,7 @@ func TestForeignTargets(t *testing.T) {
 	}{
 		"dpkg": {ErrManaged, AllowManaged(), func(t *testing.T, target string) managed.System {
 			root := t.TempDir()
-			info := root + "/var/lib/dpkg/info"
-			if err := os.MkdirAll(info, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(info+"/tool.list", []byte("/.\n"+target+"\n"), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			brought(t, root, target)
 			return managed.System{Root: root}
 		}},
 		"container image": {ErrContainer, AllowContainer(), func(t *testing.T, _ string) managed.System {
@@ -254,9 +248,6 @@ func TestForeignTargets(t *testing.T) {
 			}
 		}},
 	} {
-		if name == "dpkg" && runtime.GOOS == "windows" {
-			continue // it is not asked there
-		}
 		if name == "dpkg" && runtime.GOOS == "windows" {
 			continue // its lists are read on Unix alone
 		}
@@ -295,6 +286,131 @@ func TestForeignTargets(t *testing.T) {
 			}
 		})
 	}
+}
+
+// brought has dpkg's lists below root say that a package brought path.
+func brought(t *testing.T, root, path string) {
+	t.Helper()
+	info := root + "/var/lib/dpkg/info"
+	if err := os.MkdirAll(info, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(info+"/tool.list", []byte("/.\n"+path+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPackagesAreSearchedOnce: what an update put in place where no package manager owned the path is nobody else's as long as it
+// stands there, so the lists are not read again. They are as soon as anything else does.
+func TestPackagesAreSearchedOnce(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("dpkg's lists are read on Unix alone")
+	}
+	old, new := buildPrograms(t)
+	r := newRepo(t)
+	r.publish(t, new, nil)
+	installed := func(t *testing.T, more ...Option) (target, root string, opts []Option) {
+		t.Helper()
+		target, err := filepath.EvalSymlinks(install(t, old))
+		if err != nil {
+			t.Fatal(err)
+		}
+		root = t.TempDir()
+		opts = append(r.options(target, func(c *Config) error { c.system = managed.System{Root: root}; return nil }), more...)
+		return target, root, opts
+	}
+	// copied puts a file's bytes in place anew, as a package would.
+	copied := func(t *testing.T, data []byte, target string) {
+		t.Helper()
+		if err := os.WriteFile(target+".dpkg-new", data, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(target+".dpkg-new", target); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	for name, c := range map[string]struct {
+		change func(t *testing.T, target string, opts []Option)
+		want   error
+	}{
+		"nothing":        {func(*testing.T, string, []Option) {}, nil},
+		"mode":           {func(t *testing.T, target string, _ []Option) { os.Chmod(target, 0o700) }, nil},
+		"a package":      {func(t *testing.T, target string, _ []Option) { copied(t, old, target) }, ErrManaged},
+		"the same bytes": {func(t *testing.T, target string, _ []Option) { copied(t, new, target) }, ErrManaged},
+		"state gone":     {func(t *testing.T, target string, _ []Option) { os.Remove(swap.StateDir(target) + "/state.json") }, ErrManaged},
+		"state of a past": {func(t *testing.T, target string, _ []Option) {
+			os.WriteFile(swap.StateDir(target)+"/state.json", nil, 0o600)
+		}, ErrManaged},
+		"rolled back": {func(t *testing.T, _ string, opts []Option) {
+			if _, err := Rollback(context.Background(), opts...); err != nil {
+				t.Fatal(err)
+			}
+		}, ErrManaged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			target, root, opts := installed(t)
+			if _, err := ApplyContext(context.Background(), opts...); err != nil {
+				t.Fatal(err)
+			}
+			c.change(t, target, opts)
+			brought(t, root, target)
+			if _, err := Check(context.Background(), opts...); !errors.Is(err, c.want) {
+				t.Errorf("after the change: %v, want %v", err, c.want)
+			}
+			if _, found, err := Diagnose(context.Background(), opts...); err != nil || found[0].OK {
+				t.Errorf("Diagnose, which always looks: %+v, %v", found, err)
+			}
+		})
+	}
+	t.Run("moved", func(t *testing.T) {
+		state := t.TempDir()
+		target, root, opts := installed(t, StateDir(state))
+		if _, err := ApplyContext(context.Background(), opts...); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(target, target+"2"); err != nil {
+			t.Fatal(err)
+		}
+		brought(t, root, target+"2")
+		if _, err := Check(context.Background(), append(opts, TargetFile(target+"2"))...); !errors.Is(err, ErrManaged) {
+			t.Errorf("at another path: %v", err)
+		}
+	})
+	t.Run("claimed", func(t *testing.T) { // replaced by leave, it stays the package's
+		for name, allow := range map[string]func(opts []Option) error{
+			"allowed": func(opts []Option) error {
+				_, err := ApplyContext(context.Background(), append(opts, AllowManaged())...)
+				return err
+			},
+			"old door": func(opts []Option) error { return Apply(opts...) },
+		} {
+			target, root, opts := installed(t)
+			brought(t, root, target)
+			if err := allow(opts); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if _, err := Check(context.Background(), opts...); !errors.Is(err, ErrManaged) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+	t.Run("unreadable", func(t *testing.T) { // not knowing is not knowing that there is none
+		target, root, opts := installed(t)
+		if err := os.MkdirAll(root+"/var/lib/dpkg/info/tool.list", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ApplyContext(context.Background(), opts...); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(root + "/var/lib/dpkg/info/tool.list"); err != nil {
+			t.Fatal(err)
+		}
+		brought(t, root, target)
+		if _, err := Check(context.Background(), opts...); !errors.Is(err, ErrManaged) {
+			t.Errorf("after a search that failed: %v", err)
+		}
+	})
 }
 
 // TestPlantedHardLinks: another name of a file that someone treasures lies where ours belong.

@@ -44,6 +44,8 @@ type Plan struct {
 	c      *Config
 	hops   []hop  // the way by deltas, if one was chosen
 	hashed hashed // the target, if it had to be
+
+	unclaimed bool // no package manager owns the target
 }
 
 // Check finds out what an update would do: whether there is anything to do,
@@ -81,7 +83,12 @@ func (c *Config) begin(ctx context.Context) (*Plan, error) {
 		}
 	}
 	c.event(StepPreflight, "looking at "+target)
-	if err := c.checkOwner(ctx, target); err != nil || c.follow == nil {
+	if p.unclaimed = c.stillUnclaimed(target); !p.unclaimed {
+		if p.unclaimed, err = c.checkPackages(ctx, target); err != nil {
+			return p, err
+		}
+	}
+	if err := c.checkImage(target); err != nil || c.follow == nil {
 		return p, err
 	}
 	return p, c.follow(c, ctx, p)

@@ -90,29 +90,49 @@ func resolve(target string) (string, error) {
 	return filepath.Join(folder, filepath.Base(target)), nil
 }
 
-// checkOwner refuses, or through the old doors warns of, a target that someone else looks after.
-func (c *Config) checkOwner(ctx context.Context, target string) error {
+// stillUnclaimed tells whether no package manager owned the target when an update put there what still stands there: with a package that came since
+// a file of its own would have come. So packages are looked through (a thousand lists, or a run of rpm) at the first update alone.
+func (c *Config) stillUnclaimed(target string) bool {
+	state, err := swap.ReadState(c.fs, c.stateFolder(target))
+	if err != nil {
+		return false
+	}
+	info, err := c.fs.Lstat(target)
+	return err == nil && state.Unclaimed.Holds(target, info)
+}
+
+// checkPackages refuses, or through the old doors warns of, a target that a package manager installed. It tells whether it is certain that none did.
+func (c *Config) checkPackages(ctx context.Context, target string) (unclaimed bool, err error) {
+	if c.allowManaged {
+		return false, nil
+	}
 	claim, err := c.system.Owner(ctx, target)
 	if err != nil {
 		c.warn(cause.Errorf("looking for a package manager that owns %s: %w", target, err))
 	}
-	if claim != nil && !c.allowManaged {
-		err := cause.Errorf("%w: %s installed %s", ErrManaged, claim.Manager, target)
-		if claim.Package != "" {
-			err = cause.Errorf("%w: %s installed %s with the package %s", ErrManaged, claim.Manager, target, claim.Package)
-		}
-		err = cause.Errorf("%w; upgrade it with %q", err, claim.Upgrade)
-		if !c.legacy {
-			return err
-		}
-		c.warn(err)
+	if claim == nil {
+		return err == nil, nil
 	}
-	if !c.allowContainer && c.system.InImage(target) {
-		err := cause.Errorf("%w: %s", ErrContainer, target)
-		if !c.legacy {
-			return err
-		}
-		c.warn(err)
+	err = cause.Errorf("%w: %s installed %s", ErrManaged, claim.Manager, target)
+	if claim.Package != "" {
+		err = cause.Errorf("%w: %s installed %s with the package %s", ErrManaged, claim.Manager, target, claim.Package)
 	}
+	return false, c.refuse(cause.Errorf("%w; upgrade it with %q", err, claim.Upgrade))
+}
+
+// checkImage refuses, or warns of, a target that is part of a container's image.
+func (c *Config) checkImage(target string) error {
+	if c.allowContainer || !c.system.InImage(target) {
+		return nil
+	}
+	return c.refuse(cause.Errorf("%w: %s", ErrContainer, target))
+}
+
+// refuse returns the error, through the old doors only warns of it.
+func (c *Config) refuse(err error) error {
+	if !c.legacy {
+		return err
+	}
+	c.warn(err)
 	return nil
 }

@@ -61,7 +61,8 @@ func (p *Plan) Stage(ctx context.Context) (*Staged, error) {
 // what would stop the update is found here.
 func (p *Plan) prepare() (*Staged, error) {
 	c := p.c
-	sw, err := swap.Open(swap.Options{FS: c.fs, Target: p.Target, StateDir: c.stateDir, RenameAway: c.renameAway, Backups: c.backups, Warn: c.warn})
+	sw, err := swap.Open(swap.Options{FS: c.fs, Target: p.Target, StateDir: c.stateDir, RenameAway: c.renameAway, Backups: c.backups,
+		Unclaimed: p.unclaimed, Warn: c.warn})
 	if err != nil {
 		return nil, onDisk(err)
 	}

@@ -30,6 +30,9 @@ func (st *Staged) Commit(version string, previous Binary, waited bool) error {
 		Previous:  s.keep(previous),
 		Time:      time.Now().UTC().Truncate(time.Second),
 	}
+	if s.unclaimed {
+		state.Unclaimed = &Place{Path: s.target, Size: st.stamp.Size, Modified: time.Unix(0, st.stamp.Modified).UTC()}
+	}
 
 	var err error
 	if s.renameAway {

@@ -42,6 +42,19 @@ type State struct {
 	Installed Binary    `json:"installed"`
 	Previous  Binary    `json:"previous"`
 	Time      time.Time `json:"time"`
+	Unclaimed *Place    `json:"unclaimed,omitempty"` // where Installed was put, if no package manager owned that then
+}
+
+// A Place tells a file from any other that is put at its path later.
+type Place struct {
+	Path     string    `json:"path"`
+	Size     int64     `json:"size"`
+	Modified time.Time `json:"modified"`
+}
+
+// Holds tells whether what stands at path is the file that was put there.
+func (p *Place) Holds(path string, info fs.FileInfo) bool {
+	return p != nil && p.Path == path && p.Size == info.Size() && p.Modified.Equal(info.ModTime())
 }
 
 // VersionOf is the version of a file at the target's or the backup's path, empty where that is unknown.

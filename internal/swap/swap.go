@@ -106,6 +106,9 @@ type Options struct {
 	// NAME.backup.2 the one before it, and so on.
 	Backups int
 
+	// Unclaimed says that no package manager owns the target, for state.json to remember.
+	Unclaimed bool
+
 	// Warn is told what went wrong without stopping anything; it may be nil.
 	Warn func(error)
 }
@@ -120,6 +123,7 @@ type Swap struct {
 	missingOK  bool
 	keepBackup bool
 	backups    int
+	unclaimed  bool
 	warn       func(error)
 	lock       disk.File
 	state      State
@@ -139,6 +143,7 @@ func Open(o Options) (*Swap, error) {
 		renameAway: o.RenameAway,
 		missingOK:  o.AllowMissing,
 		backups:    o.Backups,
+		unclaimed:  o.Unclaimed,
 		warn:       o.Warn,
 	}
 	if s.stateDir == "" {

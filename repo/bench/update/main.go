@@ -1,6 +1,6 @@
 //go:build unix
 
-// Command update is a program that updates, and nothing else, for bench to measure: `update REPOSITORY TARGET`.
+// Command update is a program that updates, and nothing else, for bench to measure: `update REPOSITORY TARGET VERSION`.
 // `update floor FROM TO` copies, syncs and hashes a file instead, and `update library URL TO` does so with what the standard library
 // makes of a .bz2: the least that an updater without a decoder of its own can do. It prints its peak memory in KiB.
 package main
@@ -25,11 +25,11 @@ func main() {
 		err = floor(os.Args[2], os.Args[3])
 	case len(os.Args) == 4 && os.Args[1] == "library":
 		err = library(os.Args[2], os.Args[3])
-	case len(os.Args) == 3:
+	case len(os.Args) == 4:
 		_, err = updater.ApplyContext(context.Background(), updater.SourceRepo(os.Args[1]), updater.TargetFile(os.Args[2]),
-			updater.Version("1.0.1"), updater.AllowContainer())
+			updater.Version(os.Args[3]), updater.AllowContainer())
 	default:
-		err = fmt.Errorf("usage: update REPOSITORY TARGET, update floor FROM TO, or update library URL TO")
+		err = fmt.Errorf("usage: update REPOSITORY TARGET VERSION, update floor FROM TO, or update library URL TO")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
