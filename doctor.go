@@ -53,19 +53,22 @@ func orUnknown(version string) string {
 
 func day(t time.Time) string { return t.Format("2006-01-02 15:04:05 MST") }
 
+// findOwner looks through the packages, whatever is remembered of them.
 func (c *Config) findOwner(ctx context.Context, target string) Finding {
-	c.legacy = false
-	_, err := c.checkPackages(ctx, target)
-	if err == nil {
-		err = c.checkImage(target)
+	found := Finding{OK: true, What: "no package manager and no container image owns the target"}
+	claim, _ := c.findClaim(ctx, target)
+	for _, owner := range []struct {
+		err     error
+		allowed bool
+	}{{claim, c.allowManaged}, {c.findImage(target), c.allowContainer}} {
+		switch {
+		case owner.err != nil && !owner.allowed:
+			return Finding{false, owner.err.Error(), Hint(owner.err)}
+		case owner.err != nil:
+			found.What = owner.err.Error() + ", which is allowed"
+		}
 	}
-	if err != nil {
-		return Finding{false, err.Error(), Hint(err)}
-	}
-	if c.allowManaged || c.allowContainer {
-		return Finding{OK: true, What: "a package manager or a container image may own the target"}
-	}
-	return Finding{OK: true, What: "no package manager and no container image owns the target"}
+	return found
 }
 
 // findFolder tries whether the target's folder can be written.

@@ -278,11 +278,21 @@ func TestForeignTargets(t *testing.T) {
 			if strings.Contains(messages.String(), c.want.Error()) {
 				t.Errorf("allowed, and warned of: %s", messages.String())
 			}
+			if _, found, err := Diagnose(context.Background(), opts...); err != nil || found[0].OK || found[0].Do == "" {
+				t.Errorf("Diagnose: %+v, %v", found, err)
+			}
+			if _, found, err := Diagnose(context.Background(), append(opts, c.allow)...); err != nil || !found[0].OK ||
+				!strings.Contains(found[0].What, c.want.Error()) || !strings.Contains(found[0].What, "allowed") {
+				t.Errorf("Diagnose, allowed: %+v, %v", found, err)
+			}
 			if err := Apply(opts...); err != nil || !bytes.Equal(read(t, target), new) {
 				t.Errorf("through the old door: %v", err)
 			}
 			if !strings.Contains(messages.String(), "warning: "+c.want.Error()) {
 				t.Errorf("the old door does not warn: %s", messages.String())
+			}
+			if _, err := Check(context.Background(), opts...); !errors.Is(err, c.want) {
+				t.Errorf("Check after an update: %v", err)
 			}
 		})
 	}
@@ -300,115 +310,206 @@ func brought(t *testing.T, root, path string) {
 	}
 }
 
-// TestPackagesAreSearchedOnce: what an update put in place where no package manager owned the path is nobody else's as long as it
-// stands there, so the lists are not read again. They are as soon as anything else does.
-func TestPackagesAreSearchedOnce(t *testing.T) {
+// byPackage puts a file in the target's place as dpkg does, and says so in its lists.
+func byPackage(t *testing.T, root, target string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(target+".dpkg-new", data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(target+".dpkg-new", target); err != nil {
+		t.Fatal(err)
+	}
+	brought(t, root, target)
+}
+
+// unowned is a program that no package manager owns, on a host that is the folder root.
+func unowned(t *testing.T, r *testRepo, program []byte, more ...Option) (target, root string, opts []Option) {
+	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("dpkg's lists are read on Unix alone")
 	}
+	target, err := filepath.EvalSymlinks(install(t, program))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root = t.TempDir()
+	opts = r.options(target, func(c *Config) error { c.system = managed.System{Root: root}; return nil })
+	return target, root, append(opts, more...)
+}
+
+// TestPackagesAreSearchedOnce: what an update put in place where no package manager owned the path is nobody else's as long as it
+// stands there, so the lists are not read again. They are as soon as anything else does.
+func TestPackagesAreSearchedOnce(t *testing.T) {
 	old, new := buildPrograms(t)
 	r := newRepo(t)
 	r.publish(t, new, nil)
-	installed := func(t *testing.T, more ...Option) (target, root string, opts []Option) {
+	ctx := context.Background()
+	must := func(t *testing.T, err error) {
 		t.Helper()
-		target, err := filepath.EvalSymlinks(install(t, old))
 		if err != nil {
 			t.Fatal(err)
 		}
-		root = t.TempDir()
-		opts = append(r.options(target, func(c *Config) error { c.system = managed.System{Root: root}; return nil }), more...)
-		return target, root, opts
 	}
-	// copied puts a file's bytes in place anew, as a package would.
-	copied := func(t *testing.T, data []byte, target string) {
-		t.Helper()
-		if err := os.WriteFile(target+".dpkg-new", data, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(target+".dpkg-new", target); err != nil {
-			t.Fatal(err)
-		}
-	}
-
+	state := func(target string) string { return swap.StateDir(target) + "/state.json" }
+	listed := func(t *testing.T, target, root string, _ []Option) { brought(t, root, target) }
 	for name, c := range map[string]struct {
-		change func(t *testing.T, target string, opts []Option)
+		more   Option
+		change func(t *testing.T, target, root string, opts []Option)
 		want   error
 	}{
-		"nothing":        {func(*testing.T, string, []Option) {}, nil},
-		"mode":           {func(t *testing.T, target string, _ []Option) { os.Chmod(target, 0o700) }, nil},
-		"a package":      {func(t *testing.T, target string, _ []Option) { copied(t, old, target) }, ErrManaged},
-		"the same bytes": {func(t *testing.T, target string, _ []Option) { copied(t, new, target) }, ErrManaged},
-		"state gone":     {func(t *testing.T, target string, _ []Option) { os.Remove(swap.StateDir(target) + "/state.json") }, ErrManaged},
-		"state of a past": {func(t *testing.T, target string, _ []Option) {
-			os.WriteFile(swap.StateDir(target)+"/state.json", nil, 0o600)
+		"nothing":     {nil, listed, nil},
+		"rename-away": {func(c *Config) error { c.renameAway = true; return nil }, listed, nil},
+		"mode": {nil, func(t *testing.T, target, root string, opts []Option) {
+			must(t, os.Chmod(target, 0o700))
+			listed(t, target, root, opts)
+		}, nil},
+		"a second update": {nil, func(t *testing.T, target, root string, opts []Option) {
+			r.publish(t, append(bytes.Clone(new), "later"...), nil)
+			defer r.publish(t, new, nil)
+			_, err := ApplyContext(ctx, opts...)
+			must(t, err)
+			listed(t, target, root, opts)
+		}, nil},
+		"a package": {nil, func(t *testing.T, target, root string, _ []Option) { byPackage(t, root, target, old) }, ErrManaged},
+		"a package of the same bytes": {nil, func(t *testing.T, target, root string, _ []Option) {
+			byPackage(t, root, target, new)
 		}, ErrManaged},
-		"rolled back": {func(t *testing.T, _ string, opts []Option) {
-			if _, err := Rollback(context.Background(), opts...); err != nil {
-				t.Fatal(err)
-			}
+		"a package of another size and the same time": {nil, func(t *testing.T, target, root string, _ []Option) {
+			info, err := os.Lstat(target)
+			must(t, err)
+			byPackage(t, root, target, append(bytes.Clone(new), 'x'))
+			must(t, os.Chtimes(target, info.ModTime(), info.ModTime()))
+		}, ErrManaged},
+		"no state": {nil, func(t *testing.T, target, root string, opts []Option) {
+			must(t, os.Remove(state(target)))
+			listed(t, target, root, opts)
+		}, ErrManaged},
+		"unreadable state": {nil, func(t *testing.T, target, root string, opts []Option) {
+			must(t, os.WriteFile(state(target), nil, 0o600))
+			listed(t, target, root, opts)
+		}, ErrManaged},
+		"state that others may write": {nil, func(t *testing.T, target, root string, opts []Option) {
+			must(t, os.Chmod(filepath.Dir(state(target)), 0o777))
+			listed(t, target, root, opts)
+		}, ErrManaged},
+		"rolled back": {nil, func(t *testing.T, target, root string, opts []Option) {
+			_, err := Rollback(ctx, opts...)
+			must(t, err)
+			listed(t, target, root, opts)
 		}, ErrManaged},
 	} {
 		t.Run(name, func(t *testing.T) {
-			target, root, opts := installed(t)
-			if _, err := ApplyContext(context.Background(), opts...); err != nil {
-				t.Fatal(err)
+			target, root, opts := unowned(t, r, old)
+			if c.more != nil {
+				opts = append(opts, c.more)
 			}
-			c.change(t, target, opts)
-			brought(t, root, target)
-			if _, err := Check(context.Background(), opts...); !errors.Is(err, c.want) {
+			_, err := ApplyContext(ctx, opts...)
+			must(t, err)
+			c.change(t, target, root, opts)
+			if _, err := Check(ctx, opts...); !errors.Is(err, c.want) {
 				t.Errorf("after the change: %v, want %v", err, c.want)
 			}
-			if _, found, err := Diagnose(context.Background(), opts...); err != nil || found[0].OK {
+			if _, found, err := Diagnose(ctx, opts...); err != nil || found[0].OK {
 				t.Errorf("Diagnose, which always looks: %+v, %v", found, err)
 			}
 		})
 	}
-	t.Run("moved", func(t *testing.T) {
-		state := t.TempDir()
-		target, root, opts := installed(t, StateDir(state))
-		if _, err := ApplyContext(context.Background(), opts...); err != nil {
+}
+
+// TestUnclaimedIsCertain: only what was certain when the new file came is remembered of the packages.
+func TestUnclaimedIsCertain(t *testing.T) {
+	old, new := buildPrograms(t)
+	r := newRepo(t)
+	r.publish(t, new, nil)
+	ctx := context.Background()
+	apply := func(opts []Option) error { _, err := ApplyContext(ctx, opts...); return err }
+	staged := func(t *testing.T, opts []Option, before, after func()) error {
+		plan, err := Check(ctx, opts...)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Rename(target, target+"2"); err != nil {
+		before()
+		s, err := plan.Stage(ctx)
+		if err != nil {
 			t.Fatal(err)
 		}
-		brought(t, root, target+"2")
-		if _, err := Check(context.Background(), append(opts, TargetFile(target+"2"))...); !errors.Is(err, ErrManaged) {
-			t.Errorf("at another path: %v", err)
-		}
-	})
-	t.Run("claimed", func(t *testing.T) { // replaced by leave, it stays the package's
-		for name, allow := range map[string]func(opts []Option) error{
-			"allowed": func(opts []Option) error {
-				_, err := ApplyContext(context.Background(), append(opts, AllowManaged())...)
-				return err
-			},
-			"old door": func(opts []Option) error { return Apply(opts...) },
-		} {
-			target, root, opts := installed(t)
+		after()
+		_, err = s.Apply(ctx)
+		return err
+	}
+	nothing := func() {}
+	for name, c := range map[string]struct {
+		update func(t *testing.T, target, root string, opts []Option) error
+		want   error // of Check, once the target is in a list
+	}{
+		"in steps": {func(t *testing.T, _, _ string, opts []Option) error { return staged(t, opts, nothing, nothing) }, nil},
+		"package before it is staged": {func(t *testing.T, target, root string, opts []Option) error {
+			return staged(t, opts, func() { byPackage(t, root, target, old) }, nothing)
+		}, ErrManaged},
+		"package of the same time": {func(t *testing.T, target, root string, opts []Option) error {
+			return staged(t, opts, func() {
+				info, err := os.Lstat(target)
+				if err == nil {
+					byPackage(t, root, target, old)
+					err = os.Chtimes(target, info.ModTime(), info.ModTime())
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}, nothing)
+		}, ErrManaged},
+		"package while it is staged": {func(t *testing.T, target, root string, opts []Option) error {
+			return staged(t, opts, nothing, func() { byPackage(t, root, target, old) })
+		}, ErrManaged},
+		"package during the download": {func(t *testing.T, target, root string, opts []Option) error {
+			r.handle = func(http.ResponseWriter, *http.Request) bool { byPackage(t, root, target, old); return false }
+			defer func() { r.handle = nil }()
+			return apply(opts)
+		}, ErrManaged},
+		"owned and allowed": {func(t *testing.T, target, root string, opts []Option) error {
 			brought(t, root, target)
-			if err := allow(opts); err != nil {
-				t.Fatalf("%s: %v", name, err)
+			return apply(append(opts, AllowManaged()))
+		}, ErrManaged},
+		"owned, by the old door": {func(t *testing.T, target, root string, opts []Option) error {
+			brought(t, root, target)
+			return Apply(opts...)
+		}, ErrManaged},
+		"a list that cannot be read": {func(t *testing.T, _, root string, opts []Option) error {
+			list := root + "/var/lib/dpkg/info/tool.list"
+			if err := os.MkdirAll(list, 0o755); err != nil {
+				t.Fatal(err)
 			}
-			if _, err := Check(context.Background(), opts...); !errors.Is(err, ErrManaged) {
-				t.Errorf("%s: %v", name, err)
+			defer os.Remove(list)
+			return apply(opts)
+		}, ErrManaged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			target, root, opts := unowned(t, r, old)
+			if err := c.update(t, target, root, opts); err != nil {
+				t.Fatal(err)
 			}
-		}
-	})
-	t.Run("unreadable", func(t *testing.T) { // not knowing is not knowing that there is none
-		target, root, opts := installed(t)
-		if err := os.MkdirAll(root+"/var/lib/dpkg/info/tool.list", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := ApplyContext(context.Background(), opts...); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Remove(root + "/var/lib/dpkg/info/tool.list"); err != nil {
+			brought(t, root, target)
+			if _, err := Check(ctx, opts...); !errors.Is(err, c.want) {
+				t.Errorf("%v, want %v", err, c.want)
+			}
+		})
+	}
+	t.Run("another path", func(t *testing.T) {
+		target, root, opts := unowned(t, r, old, StateDir(t.TempDir()))
+		if err := apply(opts); err != nil {
 			t.Fatal(err)
 		}
 		brought(t, root, target)
-		if _, err := Check(context.Background(), opts...); !errors.Is(err, ErrManaged) {
-			t.Errorf("after a search that failed: %v", err)
+		if _, err := Check(ctx, opts...); err != nil {
+			t.Errorf("before it is moved: %v", err)
+		}
+		moved := target + "2"
+		if err := os.Rename(target, moved); err != nil {
+			t.Fatal(err)
+		}
+		brought(t, root, moved)
+		if _, err := Check(ctx, append(opts, TargetFile(moved))...); !errors.Is(err, ErrManaged) {
+			t.Errorf("moved: %v", err)
 		}
 	})
 }

@@ -45,7 +45,7 @@ type Plan struct {
 	hops   []hop  // the way by deltas, if one was chosen
 	hashed hashed // the target, if it had to be
 
-	unclaimed bool // no package manager owns the target
+	unclaimed fs.FileInfo // the target when no package manager owned it, nil if not certain
 }
 
 // Check finds out what an update would do: whether there is anything to do,
@@ -83,12 +83,10 @@ func (c *Config) begin(ctx context.Context) (*Plan, error) {
 		}
 	}
 	c.event(StepPreflight, "looking at "+target)
-	if p.unclaimed = c.stillUnclaimed(target); !p.unclaimed {
-		if p.unclaimed, err = c.checkPackages(ctx, target); err != nil {
-			return p, err
-		}
+	if p.unclaimed, err = c.checkPackages(ctx, target); err == nil {
+		err = c.checkImage(target)
 	}
-	if err := c.checkImage(target); err != nil || c.follow == nil {
+	if err != nil || c.follow == nil {
 		return p, err
 	}
 	return p, c.follow(c, ctx, p)

@@ -90,49 +90,78 @@ func resolve(target string) (string, error) {
 	return filepath.Join(folder, filepath.Base(target)), nil
 }
 
-// stillUnclaimed tells whether no package manager owned the target when an update put there what still stands there: with a package that came since
-// a file of its own would have come. So packages are looked through (a thousand lists, or a run of rpm) at the first update alone.
-func (c *Config) stillUnclaimed(target string) bool {
-	state, err := swap.ReadState(c.fs, c.stateFolder(target))
-	if err != nil {
-		return false
+// checkPackages refuses, or through the old doors warns of, a target that a package manager installed. If it is certain that none did it
+// returns what stood there then, for state.json to remember.
+//
+// What an update put at a path that nobody owned is nobody's: with a package that comes later a file of its own comes. So packages are
+// looked through, a thousand lists or by a run of rpm, at the first update alone.
+func (c *Config) checkPackages(ctx context.Context, target string) (unclaimed fs.FileInfo, err error) {
+	if c.allowManaged {
+		return nil, nil
 	}
-	info, err := c.fs.Lstat(target)
-	return err == nil && state.Unclaimed.Holds(target, info)
+	info, err := c.fs.Lstat(target) // before the search, as whatever comes meanwhile is another file
+	if err != nil {
+		info = nil // which others tell of
+	}
+	if info != nil && c.knownUnclaimed(target, info) {
+		return info, nil
+	}
+	claim, certain := c.findClaim(ctx, target)
+	if claim != nil {
+		return nil, c.refuseOrWarn(claim)
+	}
+	if !certain {
+		info = nil
+	}
+	return info, nil
 }
 
-// checkPackages refuses, or through the old doors warns of, a target that a package manager installed. It tells whether it is certain that none did.
-func (c *Config) checkPackages(ctx context.Context, target string) (unclaimed bool, err error) {
-	if c.allowManaged {
-		return false, nil
+// knownUnclaimed tells whether state.json says so of the file that stands at the target. A folder that others may write is not asked.
+func (c *Config) knownUnclaimed(target string, info fs.FileInfo) bool {
+	folder := c.stateFolder(target)
+	if swap.CheckFolder(c.fs, folder, filepath.Dir(target)) != nil {
+		return false
 	}
-	claim, err := c.system.Owner(ctx, target)
+	state, err := swap.ReadState(c.fs, folder)
+	return err == nil && state.Unclaimed.Fits(target, info)
+}
+
+// findClaim looks for a package manager that installed the target, and returns an error that tells of it. Certain is false where one could not be asked.
+func (c *Config) findClaim(ctx context.Context, target string) (claim error, certain bool) {
+	found, err := c.system.Owner(ctx, target)
 	if err != nil {
 		c.warn(cause.Errorf("looking for a package manager that owns %s: %w", target, err))
 	}
-	if claim == nil {
-		return err == nil, nil
+	if found == nil {
+		return nil, err == nil
 	}
-	err = cause.Errorf("%w: %s installed %s", ErrManaged, claim.Manager, target)
-	if claim.Package != "" {
-		err = cause.Errorf("%w: %s installed %s with the package %s", ErrManaged, claim.Manager, target, claim.Package)
+	claim = cause.Errorf("%w: %s installed %s", ErrManaged, found.Manager, target)
+	if found.Package != "" {
+		claim = cause.Errorf("%w: %s installed %s with the package %s", ErrManaged, found.Manager, target, found.Package)
 	}
-	return false, c.refuse(cause.Errorf("%w; upgrade it with %q", err, claim.Upgrade))
+	return cause.Errorf("%w; upgrade it with %q", claim, found.Upgrade), true
 }
 
 // checkImage refuses, or warns of, a target that is part of a container's image.
 func (c *Config) checkImage(target string) error {
-	if c.allowContainer || !c.system.InImage(target) {
+	if c.allowContainer {
 		return nil
 	}
-	return c.refuse(cause.Errorf("%w: %s", ErrContainer, target))
+	return c.refuseOrWarn(c.findImage(target))
 }
 
-// refuse returns the error, through the old doors only warns of it.
-func (c *Config) refuse(err error) error {
-	if !c.legacy {
-		return err
+func (c *Config) findImage(target string) error {
+	if c.system.InImage(target) {
+		return cause.Errorf("%w: %s", ErrContainer, target)
 	}
-	c.warn(err)
 	return nil
+}
+
+// refuseOrWarn returns what speaks against an update, or if there is any, through the old doors, warns of it.
+func (c *Config) refuseOrWarn(err error) error {
+	if err != nil && c.legacy {
+		c.warn(err)
+		return nil
+	}
+	return err
 }

@@ -37,7 +37,7 @@ func eachList(folder string, visit func(name string, lines []byte) bool) (failed
 		if found {
 			return nil
 		}
-		if err != nil {
+		if err != nil && err != unix.ENOENT { // a package that is removed meanwhile owns nothing
 			failed = &fs.PathError{Op: "read", Path: folder + "/" + file, Err: err}
 		}
 	}

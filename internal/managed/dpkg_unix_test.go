@@ -40,3 +40,32 @@ func TestLongLists(t *testing.T) {
 		t.Errorf("a line without end: %v", err)
 	}
 }
+
+// What could not be asked does not count as owning nothing.
+func TestNotAsked(t *testing.T) {
+	root := t.TempDir()
+	s := System{Root: root}
+	if claim, err := s.dpkg("/opt/tool"); claim != nil || err != nil {
+		t.Errorf("without dpkg: %+v, %v", claim, err)
+	}
+	write(t, root+"/usr/bin/dpkg", "", 0o755)
+	if claim, err := s.dpkg("/opt/tool"); claim != nil || !errors.Is(err, unix.ENOENT) {
+		t.Errorf("dpkg, and no lists: %+v, %v", claim, err)
+	}
+	info := root + "/var/lib/dpkg/info/"
+	write(t, info+"a.list", "/opt/other\n", 0o644)
+	for _, name := range []string{"b.list", "c.list"} {
+		if err := unix.Symlink("gone", info+name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if claim, err := s.dpkg("/opt/tool"); claim != nil || err != nil {
+		t.Errorf("lists that went meanwhile: %+v, %v", claim, err)
+	}
+	if err := unix.Mkdir(info+"0.list", 0o755); err != nil { // before, among or after those that went
+		t.Fatal(err)
+	}
+	if claim, err := s.dpkg("/opt/tool"); claim != nil || !errors.Is(err, unix.EISDIR) {
+		t.Errorf("a list that cannot be read: %+v, %v", claim, err)
+	}
+}

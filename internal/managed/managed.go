@@ -103,7 +103,7 @@ func (s System) dpkg(path string) (claim *Claim, err error) {
 		}
 		return found
 	})
-	if claim != nil || errors.Is(err, fs.ErrNotExist) {
+	if claim != nil || errors.Is(err, fs.ErrNotExist) && !s.exists("/usr/bin/dpkg") {
 		return claim, nil
 	}
 	return nil, err

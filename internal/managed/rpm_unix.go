@@ -39,8 +39,10 @@ func (s System) rpm(ctx context.Context, path string) (*Claim, error) {
 		return nil, cause.Errorf("running %s: %w", program, err)
 	case status.Signaled():
 		return nil, cause.Errorf("running %s: %v", program, status.Signal())
-	case status.ExitStatus() != 0: // "not owned by any package"
+	case status.ExitStatus() != 0 && strings.Contains(out, "not owned by any package"):
 		return nil, nil
+	case status.ExitStatus() != 0:
+		return nil, cause.Errorf("running %s: exit status %d", program, status.ExitStatus())
 	}
 	name, _, _ := strings.Cut(strings.TrimSpace(out), "\n")
 	return &Claim{Manager: "rpm", Package: name, Upgrade: "dnf upgrade " + name}, nil

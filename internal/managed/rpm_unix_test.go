@@ -13,7 +13,7 @@ import (
 func TestRPM(t *testing.T) {
 	root := t.TempDir()
 	rpm := filepath.Join(root, "rpm")
-	write(t, rpm, "#!/bin/sh\n[ \"$1 $4 $5\" = '-qf -- /usr/bin/tool' ] && echo tool && exit 0\necho not owned; exit 1\n", 0o755)
+	write(t, rpm, "#!/bin/sh\n[ \"$1 $4 $5\" = '-qf -- /usr/bin/tool' ] && echo tool && exit 0\necho file $5 is not owned by any package; exit 1\n", 0o755)
 
 	s := System{Root: root, RPM: rpm}
 	if claim, err := s.Owner(context.Background(), "/usr/bin/tool"); claim != nil || err != nil {
@@ -30,6 +30,10 @@ func TestRPM(t *testing.T) {
 		t.Errorf("not owned: %+v, %v", claim, err)
 	}
 
+	write(t, rpm, "#!/bin/sh\necho 'error: cannot open Packages database in /var/lib/rpm' >&2\nexit 1\n", 0o755)
+	if claim, err := s.Owner(context.Background(), "/usr/bin/mine"); claim != nil || err == nil {
+		t.Errorf("rpm fails: %+v, %v", claim, err)
+	}
 	write(t, rpm, "#!/bin/sh\nexec sleep 60\n", 0o755)
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()

@@ -30,8 +30,8 @@ func (st *Staged) Commit(version string, previous Binary, waited bool) error {
 		Previous:  s.keep(previous),
 		Time:      time.Now().UTC().Truncate(time.Second),
 	}
-	if s.unclaimed {
-		state.Unclaimed = &Place{Path: s.target, Size: st.stamp.Size, Modified: time.Unix(0, st.stamp.Modified).UTC()}
+	if s.stillUnclaimed() {
+		state.Unclaimed = &Mark{Path: s.target, Size: st.stamp.Size, Modified: time.Unix(0, st.stamp.Modified).UTC()}
 	}
 
 	var err error
@@ -45,6 +45,15 @@ func (st *Staged) Commit(version string, previous Binary, waited bool) error {
 		st.file = nil
 	}
 	return err
+}
+
+// stillUnclaimed tells whether the target is what it was when no package manager owned it: a package may have come since.
+func (s *Swap) stillUnclaimed() bool {
+	if s.unclaimed == nil {
+		return false
+	}
+	info, err := s.fs.Lstat(s.target)
+	return err == nil && disk.SameFile(info, s.unclaimed) && info.ModTime().Equal(s.unclaimed.ModTime())
 }
 
 func (s *Swap) commit(state State) error {

@@ -42,19 +42,19 @@ type State struct {
 	Installed Binary    `json:"installed"`
 	Previous  Binary    `json:"previous"`
 	Time      time.Time `json:"time"`
-	Unclaimed *Place    `json:"unclaimed,omitempty"` // where Installed was put, if no package manager owned that then
+	Unclaimed *Mark     `json:"unclaimed,omitempty"` // of the file that Installed became, if no package manager owned its path
 }
 
-// A Place tells a file from any other that is put at its path later.
-type Place struct {
+// A Mark tells a file from any other that is put at its path later.
+type Mark struct {
 	Path     string    `json:"path"`
 	Size     int64     `json:"size"`
 	Modified time.Time `json:"modified"`
 }
 
-// Holds tells whether what stands at path is the file that was put there.
-func (p *Place) Holds(path string, info fs.FileInfo) bool {
-	return p != nil && p.Path == path && p.Size == info.Size() && p.Modified.Equal(info.ModTime())
+// Fits tells whether what stands at path is the file that the mark was made of.
+func (m *Mark) Fits(path string, info fs.FileInfo) bool {
+	return m != nil && m.Path == path && m.Size == info.Size() && m.Modified.Equal(info.ModTime())
 }
 
 // VersionOf is the version of a file at the target's or the backup's path, empty where that is unknown.

@@ -11,6 +11,7 @@ import (
 
 func FuzzParseState(f *testing.F) {
 	f.Add([]byte(`{"format":1,"installed":{"version":"1","sha256":"aa"},"previous":{},"time":"2026-01-01T00:00:00Z"}`))
+	f.Add([]byte(`{"format":1,"unclaimed":{"path":"/opt/tool","size":3,"modified":"2026-01-01T00:00:00.123456789Z"}}`))
 	f.Add([]byte(`{"format":2}`))
 	f.Add([]byte(`{"format":`))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -106,8 +106,9 @@ type Options struct {
 	// NAME.backup.2 the one before it, and so on.
 	Backups int
 
-	// Unclaimed says that no package manager owns the target, for state.json to remember.
-	Unclaimed bool
+	// Unclaimed is the target as it was when no package manager owned it, for state.json to remember that. It is nil
+	// where one does, or may.
+	Unclaimed fs.FileInfo
 
 	// Warn is told what went wrong without stopping anything; it may be nil.
 	Warn func(error)
@@ -123,7 +124,7 @@ type Swap struct {
 	missingOK  bool
 	keepBackup bool
 	backups    int
-	unclaimed  bool
+	unclaimed  fs.FileInfo
 	warn       func(error)
 	lock       disk.File
 	state      State
