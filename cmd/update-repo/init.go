@@ -198,6 +198,8 @@ func (f *initFlags) explain(w io.Writer, made map[string]string, signed int) {
 	}
 	fmt.Fprintf(w, `Put %s beside your program's source, and paste:
 
+	import _ "embed"
+
 	//go:embed %s
 	var trustRoot []byte
 

@@ -17,7 +17,7 @@ type trustFlags struct {
 func (t *trustFlags) flags(c *cobra.Command) {
 	c.Flags().StringVar(&t.root, "trust-root", "", "install only what the keys of this trust root stand behind; a file that init wrote")
 	c.Flags().StringVar(&t.product, "product", "", "the product, where it is not the one that the trust root names")
-	c.Flags().BoolVar(&t.downgrade, "allow-downgrade", false, "install a version that is older than the current one")
+	c.Flags().BoolVar(&t.downgrade, "allow-downgrade", false, "install a version that is older than the current one, which is refused with --trust-root")
 	c.Flags().StringVar(&t.key, "public-key", "", "install only what this key of keygen signed, in hex")
 }
 

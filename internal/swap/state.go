@@ -47,6 +47,8 @@ type State struct {
 
 // A Mark tells a file from any other that is put at its path later.
 type Mark struct {
+	_ uncomparable
+
 	Path     string    `json:"path"`
 	Size     int64     `json:"size"`
 	Modified time.Time `json:"modified"`
