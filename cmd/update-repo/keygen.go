@@ -21,6 +21,9 @@ func keygenCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "keygen", Short: "Make a key to sign releases with, and print its public half", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := checkNotServed(out); err != nil {
+				return err
+			}
 			public, private, err := ed25519.GenerateKey(rand.Reader)
 			if err != nil {
 				return err
@@ -35,7 +38,7 @@ func keygenCommand() *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().StringVar(&out, "out", "update-repo.key", "file for the private key; it must not exist")
+	c.Flags().StringVar(&out, "out", "update-repo.key", "file for the private key, outside the repository; it must not exist")
 	jsonFlag(c, &asJSON)
 	return c
 }

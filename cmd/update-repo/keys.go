@@ -217,6 +217,9 @@ func (k *keyFlags) makeKey(c *cobra.Command, name, role, kind string, unencrypte
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	if err := checkNotServed(path); err != nil {
+		return nil, err
+	}
 	key, err := repo.NewKey(kind)
 	if err != nil {
 		return nil, usageError{err}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/store"
@@ -66,6 +68,35 @@ func checkThere(location string) error {
 	}
 	if !info.IsDir() {
 		return fmt.Errorf("opening the repository: %s is no folder", folder)
+	}
+	return nil
+}
+
+// hasRelease tells whether a folder is that of a repository with a release.
+func hasRelease(folder string) bool {
+	found, err := fs.Glob(os.DirFS(folder), "*/*/*/release.json")
+	return err == nil && len(found) > 0
+}
+
+// checkNotServed refuses a path for a private key that is in the folder of a repository, or below the metadata of a signed one: a web
+// server would hand it out.
+func checkNotServed(path string) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	parent := filepath.Dir(path)
+	found := hasRelease(parent)
+	for folder := parent; !found; folder = filepath.Dir(folder) {
+		if _, err := os.Lstat(filepath.Join(folder, "metadata", "timestamp.json")); err == nil {
+			found, parent = true, folder
+		}
+		if folder == filepath.Dir(folder) {
+			break
+		}
+	}
+	if found {
+		return usageError{fmt.Errorf("%s would lie inside the repository %s, which is served; keys are kept elsewhere", path, parent)}
 	}
 	return nil
 }

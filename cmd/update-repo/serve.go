@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -21,6 +22,10 @@ func serveCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "serve", Short: "Serve the repository over HTTP, on loopback unless told", Args: noArgs,
+		Long: "Serve the repository over HTTP, on loopback unless told. All files of its folder are served, but no\n" +
+			"private keys: those are answered as missing, whatever their names.",
+		Example: "  update-repo serve --repo /srv/repo\n" +
+			"  update-repo serve --repo /srv/repo --listen :8080",
 		RunE: func(c *cobra.Command, _ []string) error {
 			path, ok := folderOf(folder)
 			if !ok {
@@ -28,6 +33,12 @@ func serveCommand() *cobra.Command {
 			}
 			if err := checkThere(folder); err != nil {
 				return err
+			}
+			if _, _, err := net.SplitHostPort(listen); err != nil {
+				return usageError{fmt.Errorf("--listen %s is no ADDRESS:PORT, as in 127.0.0.1:8080", listen)}
+			}
+			if !hasRelease(path) {
+				fmt.Fprintf(c.ErrOrStderr(), "warning: there is no release in %s\n", path)
 			}
 			l, err := net.Listen("tcp", listen)
 			if err != nil {
@@ -70,7 +81,22 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	return server.Shutdown(ctx)
 }
 
-// handler serves files only: no listings, nothing outside the folder.
+// headSize is how much of a file is looked at before it is served, in bytes.
+const headSize = 4 << 10
+
+// isPrivateKey tells by the head of a file whether it is a private key: a PEM block, encrypted or not, as all but keygen
+// write it, or the seed that keygen writes. No file of a repository looks like either.
+func isPrivateKey(head []byte) bool {
+	return pemPrivateKey.Match(head) || keygenSeed.Match(head)
+}
+
+var (
+	pemPrivateKey = regexp.MustCompile(`(?m)^-----BEGIN [A-Z0-9 -]*PRIVATE KEY-----`)
+	keygenSeed    = regexp.MustCompile(`^\s*[0-9A-Fa-f]{64}\s*$`)
+)
+
+// handler serves files only: no listings, nothing outside the folder, and no private keys: the folder that was named may be the one
+// above the repository.
 func handler(dir *store.Dir, warnings io.Writer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -93,6 +119,21 @@ func handler(dir *store.Dir, warnings io.Writer) http.Handler {
 		content, ok := object.Body.(io.ReadSeeker)
 		if !ok {
 			http.Error(w, errors.ErrUnsupported.Error(), http.StatusInternalServerError)
+			return
+		}
+		head := make([]byte, headSize)
+		n, err := io.ReadFull(content, head)
+		if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			_, err = content.Seek(0, io.SeekStart)
+		}
+		if err != nil {
+			fmt.Fprintf(warnings, "warning: %v\n", err)
+			http.Error(w, "the file cannot be read", http.StatusInternalServerError)
+			return
+		}
+		if isPrivateKey(head[:n]) {
+			fmt.Fprintf(warnings, "warning: %s is a private key, and not served: keep it elsewhere\n", name)
+			http.NotFound(w, r)
 			return
 		}
 		w.Header().Set("ETag", `"`+object.Version+`"`)

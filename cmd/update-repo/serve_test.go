@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -117,6 +118,44 @@ func TestServeProcess(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v", err)
+	}
+}
+
+// A folder above the repository holds the keys, too: they are answered as missing, in whole and in part.
+func TestServeNoPrivateKeys(t *testing.T) {
+	folder := served(t)
+	var out bytes.Buffer
+	keys := filepath.Join(folder, "keys")
+	for _, args := range [][]string{
+		{"key", "new", "locked", "--keys", keys, "--passphrase-file", filepath.Join(folder, "a", "b")},
+		{"key", "new", "ecdsa", "--keys", keys, "--no-passphrase", "--kind", "ecdsa"},
+		{"key", "new", "unlocked", "--keys", keys, "--no-passphrase"},
+		{"keygen", "--out", filepath.Join(keys, "1.zst")},
+	} {
+		if code := run(context.Background(), args, &out, &out); code != 0 {
+			t.Fatalf("%v: %s", args, &out)
+		}
+	}
+	tls := "a key of a web server:\n-----BEGIN EC PRIVATE KEY-----\n"
+	if err := os.WriteFile(filepath.Join(keys, "tls.pem"), []byte(tls), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var warnings bytes.Buffer
+	server := httptest.NewServer(handler(store.NewDir(folder), &warnings))
+	defer server.Close()
+	for _, name := range []string{"locked.key", "ecdsa.key", "unlocked.key", "1.zst", "tls.pem"} {
+		for _, header := range [][]string{nil, {"Range", "bytes=40-"}} {
+			response, body := request(t, "GET", server.URL+"/keys/"+name, header...)
+			if response.StatusCode != 404 || body != "404 page not found\n" || response.Header.Get("Cache-Control") != "" {
+				t.Errorf("%s, %v: %s, %q", name, header, response.Status, body)
+			}
+		}
+		if want := "warning: keys/" + name + " is a private key"; !strings.Contains(warnings.String(), want) {
+			t.Errorf("not told: %s", want)
+		}
+	}
+	if response, _ := request(t, "GET", server.URL+"/keys/unlocked.pub"); response.StatusCode != 200 {
+		t.Errorf("the public half: %s", response.Status)
 	}
 }
 
