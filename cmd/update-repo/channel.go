@@ -19,8 +19,6 @@ func channelCommand() *cobra.Command {
 		Use: "channel", Short: "Show channels: which releases there are, and to whom each is offered",
 		Long: "Show channels. promote makes one; promote, rollout, pause, resume, withdraw, recall, floor\n" +
 			"and note change it, simulate tells what hosts make of it.",
-		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(channelListCommand(), channelShowCommand(), channelDropCommand())
 	return c

@@ -11,8 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -26,6 +28,14 @@ import (
 // usageError is a command line that makes no sense.
 type usageError struct{ error }
 
+// advisedError is an error with its own hint.
+type advisedError struct {
+	error
+	hint string
+}
+
+func (e advisedError) Unwrap() error { return e.error }
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -35,10 +45,14 @@ func main() {
 // run is main with everything as arguments.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
-	root.SetArgs(withAdd(root, args))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	command, err := root.ExecuteContextC(ctx)
+	command := root
+	args, err := withAdd(root, args)
+	if err == nil {
+		root.SetArgs(args)
+		command, err = root.ExecuteContextC(ctx)
+	}
 	if err == nil {
 		return 0
 	}
@@ -64,26 +78,36 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
-// withAdd makes `update-repo FILE --arch ...` short for `update-repo add FILE --arch ...`.
-func withAdd(root *cobra.Command, args []string) []string {
+// withAdd makes `update-repo FILE --arch ...` short for `update-repo add FILE --arch ...`. What is neither a file nor a command is more
+// likely a mistyped command than a file that should be published.
+func withAdd(root *cobra.Command, args []string) ([]string, error) {
 	if len(args) == 0 {
-		return args
-	}
-	for _, a := range args {
-		if a == "-h" || a == "--help" {
-			return args
-		}
+		return args, nil
 	}
 	first := args[0]
-	if strings.HasPrefix(first, "__complete") || first == "help" || first == "completion" {
-		return args
-	}
-	for _, c := range root.Commands() {
-		if c.Name() == first {
-			return args
+	if strings.HasPrefix(first, "-") {
+		if slices.Contains(args, "-h") || slices.Contains(args, "--help") {
+			return args, nil
 		}
+		return append([]string{"add"}, args...), nil
 	}
-	return append([]string{"add"}, args...)
+	isCommand := func(c *cobra.Command) bool { return c.Name() == first }
+	if strings.HasPrefix(first, "__complete") || slices.ContainsFunc(root.Commands(), isCommand) {
+		return args, nil
+	}
+	if _, err := os.Stat(first); errors.Is(err, fs.ErrNotExist) {
+		return nil, noCommand(root, first, "command and no file")
+	}
+	return append([]string{"add"}, args...), nil
+}
+
+// noCommand says that there is no such command, and which may be meant.
+func noCommand(parent *cobra.Command, name, what string) error {
+	hint := "see " + parent.CommandPath() + " --help"
+	if near := parent.SuggestionsFor(name); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return advisedError{usageError{fmt.Errorf("there is no %s %q", what, name)}, hint}
 }
 
 func newRoot() *cobra.Command {
@@ -110,11 +134,41 @@ func newRoot() *cobra.Command {
 		channelCommand(), promoteCommand(), rolloutCommand(), pauseCommand(), resumeCommand(), withdrawCommand(), recallCommand(),
 		floorCommand(), noteCommand(), simulateCommand(),
 		initCommand(), keyCommand(), rotateCommand(), thresholdCommand(), signCommand(), timestampCommand(), keygenCommand(),
-		applyCommand(), rollbackCommand(), statusCommand(), doctorCommand(), guardCommand(), confirmCommand(), unholdCommand(), manCommand())
+		applyCommand(), rollbackCommand(), statusCommand(), doctorCommand(), guardCommand(), confirmCommand(), unholdCommand(), manCommand(), versionCommand())
+	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
+	root.SuggestionsMinimumDistance = 2 // letters that differ
+	for _, c := range root.Commands() {
+		switch {
+		case c.Name() == "help":
+			c.Args = helpTopic
+		case c.HasSubCommands():
+			c.SuggestionsMinimumDistance = root.SuggestionsMinimumDistance
+			c.Args = noSuchCommand
+			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		}
+	}
 	return root
 }
 
+// helpTopic wants help's arguments to be a command.
+func helpTopic(help *cobra.Command, args []string) error {
+	c := help.Root()
+	for _, name := range args {
+		at := slices.IndexFunc(c.Commands(), func(sub *cobra.Command) bool { return sub.Name() == name })
+		if at < 0 {
+			return noCommand(c, name, "command")
+		}
+		c = c.Commands()[at]
+	}
+	return nil
+}
+
 func hintFor(c *cobra.Command, err error) string {
+	var advised advisedError
+	if errors.As(err, &advised) {
+		return advised.hint
+	}
 	var usage usageError
 	if errors.As(err, &usage) {
 		return "see " + c.CommandPath() + " --help"
@@ -162,6 +216,14 @@ func needArgs(least, most int, what string) cobra.PositionalArgs {
 func noArgs(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+	}
+	return nil
+}
+
+// noSuchCommand is for commands that are but the name of others.
+func noSuchCommand(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return noCommand(c, args[0], "command")
 	}
 	return nil
 }
