@@ -47,7 +47,7 @@ type Addition struct {
 // release that is replaced keeps its files until release.json names the new
 // ones, which therefore have other names.
 //
-// Errors: ErrExists, ErrChanged, updater.ErrNotExecutable, updater.ErrOtherPlatform, and
+// Errors: ErrExists, ErrChanged, in a signed repository ErrStaged, ErrWaiting and ErrKeys, updater.ErrNotExecutable, updater.ErrOtherPlatform, and
 // those of the store.
 func (r *Repo) Add(ctx context.Context, a Addition) (*Release, error) {
 	list, err := r.AddAll(ctx, []Addition{a})

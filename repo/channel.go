@@ -226,7 +226,7 @@ type ChangedChannel struct {
 // ChangeChannel makes one change of a channel: one small file, signed where the repository is. A channel that is not
 // there is made by a [Promotion].
 //
-// Errors: [*RefusedError], ErrNoChannel, ErrStaged, ErrKeys, ErrBusy.
+// Errors: [*RefusedError], ErrNoChannel, ErrStaged, ErrWaiting, ErrKeys, ErrBusy.
 func (r *Repo) ChangeChannel(ctx context.Context, name string, by ChannelChange) (*ChangedChannel, error) {
 	t, err := r.transaction(ctx)
 	if err != nil {

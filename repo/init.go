@@ -27,7 +27,7 @@ type Init struct {
 //
 // An interrupted Sign is simply run again.
 //
-// Errors: ErrSigned, ErrKeys, ErrBusy, and those of releases that cannot be read.
+// Errors: ErrSigned, ErrStaged, ErrWaiting, ErrKeys, ErrBusy, and those of releases that cannot be read.
 func (r *Repo) Sign(ctx context.Context, init Init) (root []byte, err error) {
 	first, err := r.firstRoot(init)
 	if err != nil {
@@ -44,7 +44,7 @@ func (r *Repo) Sign(ctx context.Context, init Init) (root []byte, err error) {
 			return nil, err
 		}
 		if p != nil {
-			return nil, fmt.Errorf("its first root is %w", ErrStaged)
+			return nil, fmt.Errorf("%w: its first root", ErrWaiting)
 		}
 	}
 	if base != nil {

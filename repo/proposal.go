@@ -16,6 +16,9 @@ import (
 // the timestamp's key. Clients do not see it yet.
 var ErrStaged = errors.New("staged: the change waits for more signatures")
 
+// ErrWaiting: another change is staged. Nothing of this one was kept: have the other one signed, or [Repo.Discard] it, and try again.
+var ErrWaiting = errors.New("another change is staged, and waits for more signatures")
+
 const (
 	stagedName     = metadataFolder + "staged.json" // no client reads it
 	proposalLimit  = 256 << 20                      // bytes

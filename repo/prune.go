@@ -22,7 +22,7 @@ type Pruned struct {
 //
 // In a signed repository the metadata forgets the releases before their files go.
 //
-// Errors: ErrStaged if other maintainers have to sign; prune again after that. ErrKeys, and those of the store.
+// Errors: ErrStaged if other maintainers have to sign; prune again after that. ErrWaiting, ErrKeys, and those of the store.
 func (r *Repo) Prune(ctx context.Context, keep int, dry bool) (*Pruned, error) {
 	if keep < 1 {
 		return nil, fmt.Errorf("keeping %d versions would leave nothing", keep)

@@ -29,7 +29,7 @@ type RootChange struct {
 //
 // An interrupted ChangeRoot is simply run again.
 //
-// Errors: ErrUnsigned, ErrStaged if other maintainers have to sign, ErrKeys, ErrBusy.
+// Errors: ErrUnsigned, ErrStaged if other maintainers have to sign, ErrWaiting, ErrKeys, ErrBusy.
 func (r *Repo) ChangeRoot(ctx context.Context, rc RootChange) error {
 	unlock, err := r.lock(ctx)
 	if err != nil {

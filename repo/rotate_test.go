@@ -86,7 +86,7 @@ func TestFaultsOfRotate(t *testing.T) {
 				}
 			}
 			// The old keys are good for nothing any more.
-			if _, err := k.open(s).Add(ctx, small(t, "3", "three")); !errors.Is(err, ErrKeys) && !errors.Is(err, ErrStaged) && !slices.Equal(roles, []string{"root"}) {
+			if _, err := k.open(s).Add(ctx, small(t, "3", "three")); !errors.Is(err, ErrKeys) && !errors.Is(err, ErrWaiting) && !slices.Equal(roles, []string{"root"}) {
 				t.Errorf("published with the old keys: %v", err)
 			}
 			must(t, open(s).Discard(ctx))
@@ -226,7 +226,7 @@ func TestSeveralMaintainers(t *testing.T) {
 	if _, err := publisher.Sign(ctx, init); !errors.Is(err, ErrStaged) {
 		t.Fatal(err)
 	}
-	if _, err := publisher.Sign(ctx, init); !errors.Is(err, ErrStaged) {
+	if _, err := publisher.Sign(ctx, init); !errors.Is(err, ErrWaiting) || errors.Is(err, ErrStaged) {
 		t.Fatal(err)
 	}
 	// carry exports the change, has it signed, and brings it back.
@@ -259,7 +259,7 @@ func TestSeveralMaintainers(t *testing.T) {
 		t.Fatalf("one of two signatures: %v", err)
 	}
 	expect(t, s, root, map[string]bool{"1": false})
-	if _, err := publisher.Add(ctx, small(t, "2", "two")); !errors.Is(err, ErrStaged) {
+	if _, err := publisher.Add(ctx, small(t, "2", "two")); !errors.Is(err, ErrWaiting) || errors.Is(err, ErrStaged) {
 		t.Fatalf("a second change: %v", err)
 	}
 	_, err = publisher.Timestamp(ctx) // goes on meanwhile

@@ -92,7 +92,7 @@ func (r *Repo) loadUnstaged(ctx context.Context, lenient bool) (*signed, error) 
 		return nil, err
 	}
 	if p != nil {
-		return nil, fmt.Errorf("another change is %w", ErrStaged)
+		return nil, ErrWaiting
 	}
 	return base, nil
 }

@@ -67,7 +67,7 @@ func (r *Repo) CurrentRoot(ctx context.Context) ([]byte, error) {
 
 // Renew signs all roles anew that the release keys sign, with new expiry.
 //
-// Errors: ErrUnsigned, ErrStaged, ErrKeys, ErrBusy.
+// Errors: ErrUnsigned, ErrStaged, ErrWaiting, ErrKeys, ErrBusy.
 func (r *Repo) Renew(ctx context.Context) error {
 	t, err := r.transaction(ctx)
 	if err != nil {

@@ -24,7 +24,7 @@ type transaction struct {
 }
 
 // transaction takes the lock. In a signed repository it fails with ErrKeys unless a key is at hand that signs
-// releases, and with ErrStaged while another change waits for signatures.
+// releases, and with ErrWaiting while another change waits for signatures.
 func (r *Repo) transaction(ctx context.Context) (*transaction, error) {
 	unlock, err := r.lock(ctx)
 	if err != nil {

@@ -11,6 +11,8 @@ func signingHint(err error) string {
 	switch {
 	case errors.Is(err, repo.ErrStaged):
 		return "update-repo sign --export FILE writes it for the other maintainers; update-repo sign --discard gives it up"
+	case errors.Is(err, repo.ErrWaiting):
+		return "nothing of yours was kept: have the other one signed (update-repo sign), or give it up (update-repo sign --discard), and run this again"
 	case errors.Is(err, errKeyNotHere):
 		return "name their folder with --keys; if they are lost, replace them with --lost"
 	case errors.Is(err, repo.ErrKeys):

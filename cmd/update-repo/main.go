@@ -1,8 +1,8 @@
 // Command update-repo makes and keeps update repositories, and updates
 // programs that do not embed the library.
 //
-// Exit codes: 0 done; 1 failed; 2 wrong usage, publishing to what can be read only for one; 3 busy, try again later;
-// 4 `verify` found damage; 5 staged, other maintainers have to sign.
+// Exit codes: 0 done; 1 failed; 2 wrong usage, publishing to what can be read only for one; 3 busy, or another change waits for signatures,
+// try again later; 4 `verify` found damage; 5 staged, other maintainers have to sign.
 package main
 
 import (
@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case errors.As(err, &usage), errors.Is(err, stores.ErrReadOnly):
 		return 2
-	case errors.Is(err, updater.ErrBusy), errors.Is(err, repo.ErrBusy):
+	case errors.Is(err, updater.ErrBusy), errors.Is(err, repo.ErrBusy), errors.Is(err, repo.ErrWaiting):
 		return 3
 	case errors.Is(err, errDamaged):
 		return 4
@@ -122,7 +122,8 @@ func newRoot() *cobra.Command {
 			"  0  done\n" +
 			"  1  failed\n" +
 			"  2  wrong usage, or a repository that can be read only\n" +
-			"  3  busy: another update of the target or another publisher is running, try later\n" +
+			"  3  busy: another update of the target or another publisher is running, or another\n" +
+			"     change waits for signatures; nothing was kept, try later\n" +
 			"  4  verify found damage\n" +
 			"  5  staged: other maintainers have to sign",
 		SilenceErrors: true,
