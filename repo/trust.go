@@ -109,7 +109,7 @@ func (r *Repo) load(ctx context.Context, lenient bool) (*signed, error) {
 		if r.anchor == nil {
 			return nil, nil
 		}
-		return nil, fmt.Errorf("%w: it has none, but there is a trust root for it: %w", ErrUntrusted, err)
+		return nil, fmt.Errorf("%w: it has no metadata, but there is a trust root for it: %w", ErrUntrusted, err)
 	}
 	if err != nil {
 		return nil, err

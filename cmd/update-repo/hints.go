@@ -2,12 +2,17 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
 
 	"github.com/choria-io/go-updater/repo"
 )
 
 // signingHint says what to do about errors of signed repositories.
-func signingHint(err error) string {
+func signingHint(c *cobra.Command, err error) string {
 	switch {
 	case errors.Is(err, repo.ErrStaged):
 		return "update-repo sign --export FILE writes it for the other maintainers; update-repo sign --discard gives it up"
@@ -22,7 +27,7 @@ func signingHint(err error) string {
 	case errors.Is(err, repo.ErrSigned):
 		return "its trust root is metadata/1.root.json; embed that file"
 	case errors.Is(err, repo.ErrUntrusted):
-		return "find out who wrote the metadata before you publish; a copy from before can be put back"
+		return wrongKeys(c) + "find out who wrote the metadata before you publish; a copy from before can be put back"
 	case errors.Is(err, repo.ErrBusy):
 		return "run it again when the other is done"
 	case errors.Is(err, repo.ErrPassphrase), errors.Is(err, errNoPassphrase):
@@ -31,4 +36,18 @@ func signingHint(err error) string {
 		return "chmod 600 the file; if others could read it and it has no passphrase, replace the key with update-repo rotate"
 	}
 	return ""
+}
+
+// wrongKeys asks first whether the trust root beside the keys, where there is one, is that of this repository: the variable may name the
+// keys of another product.
+func wrongKeys(c *cobra.Command) string {
+	keys := c.Flags().Lookup("keys")
+	if keys == nil {
+		return ""
+	}
+	pin := filepath.Join(keys.Value.String(), pinName)
+	if _, err := os.Lstat(pin); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("is this the repository whose trust root is %s? name others with --repo or --keys; if it is, ", pin)
 }

@@ -183,7 +183,7 @@ func hintFor(c *cobra.Command, err error) string {
 			return h
 		}
 	}
-	if h := signingHint(err); h != "" {
+	if h := signingHint(c, err); h != "" {
 		return h
 	}
 	if h := publisherHint(err); h != "" {
