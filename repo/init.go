@@ -125,7 +125,7 @@ func checkRoles(root *rootMeta) error {
 	for _, name := range topRoles {
 		role := root.Signed.Roles[name]
 		if role.Threshold < 1 || role.Threshold > len(role.KeyIDs) {
-			return fmt.Errorf("%s has %d keys, so its threshold cannot be %d", name, len(role.KeyIDs), role.Threshold)
+			return refused("give the role more keys first, with update-repo key add or init --key", "%s has %d keys, so its threshold cannot be %d", name, len(role.KeyIDs), role.Threshold)
 		}
 	}
 	return nil

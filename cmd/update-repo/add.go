@@ -3,11 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/repo"
 )
 
@@ -102,6 +104,9 @@ func additions(c *cobra.Command, files []string, p platform, variant string, com
 	for _, file := range files {
 		a := common
 		a.Path, a.Version = file, p.version
+		if info, err := os.Stat(file); err == nil && info.IsDir() {
+			return nil, usageError{fmt.Errorf("%s is a folder; name the files in it", file)}
+		}
 		if err := choosePlatform(&a, p); err != nil {
 			return nil, err
 		}
@@ -117,12 +122,30 @@ func additions(c *cobra.Command, files []string, p platform, variant string, com
 		if a.OS == "windows" {
 			a.Name = strings.TrimSuffix(a.Name, ".exe")
 		}
+		if err := checkNames(&a); err != nil {
+			return nil, err
+		}
 		if err := a.Check(); err != nil { // Add does too, but after the files before
 			return nil, err
 		}
 		list = append(list, a)
 	}
 	return list, nil
+}
+
+// checkNames tells what of an addition was mistyped.
+func checkNames(a *repo.Addition) error {
+	if _, err := updater.Folder(a.Version, a.OS, a.Arch); err != nil {
+		return usageError{err}
+	}
+	// Without a file all that can be wrong is the platform.
+	if err := updater.CheckPlatform(strings.NewReader(""), a.OS, a.Arch); err != nil && !errors.Is(err, updater.ErrNotExecutable) && !a.Force {
+		return usageError{err}
+	}
+	if err := updater.CheckFileName(a.Name); err != nil {
+		return advisedError{usageError{err}, "publish it under a name of letters, digits and . _ -, without spaces: rename or copy the file"}
+	}
+	return nil
 }
 
 // chooseVariant adds to the architecture what the file asks of its host.
@@ -151,16 +174,20 @@ func choosePlatform(a *repo.Addition, p platform) error {
 	if err != nil {
 		return err
 	}
+	var missing []string
 	for _, part := range []struct {
 		flag, told string
 		value      *string
-	}{{"os", goos, &a.OS}, {"arch", goarch, &a.Arch}} {
+	}{{"--os", goos, &a.OS}, {"--arch", goarch, &a.Arch}} {
 		if *part.value == "" {
 			*part.value = part.told
 		}
 		if *part.value == "" {
-			return usageError{fmt.Errorf("--%s is missing, and %s does not tell", part.flag, a.Path)}
+			missing = append(missing, part.flag)
 		}
+	}
+	if len(missing) > 0 {
+		return usageError{fmt.Errorf("%s, and %s does not tell", areMissing(missing), a.Path)}
 	}
 	return nil
 }

@@ -126,6 +126,12 @@ func newRoot() *cobra.Command {
 			"     change waits for signatures; nothing was kept, try later\n" +
 			"  4  verify found damage\n" +
 			"  5  staged: other maintainers have to sign",
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if f := c.Flags().Lookup("repo"); f != nil && f.Value.String() == "" {
+				return usageError{errors.New("--repo is empty")}
+			}
+			return nil
+		},
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

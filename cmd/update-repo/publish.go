@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -49,12 +50,25 @@ func (p *platform) flags(c *cobra.Command) {
 }
 
 func (p *platform) check() error {
-	for _, f := range []struct{ name, value string }{{"version", p.version}, {"os", p.os}, {"arch", p.arch}} {
+	var missing []string
+	for _, f := range []struct{ name, value string }{{"--version", p.version}, {"--os", p.os}, {"--arch", p.arch}} {
 		if f.value == "" {
-			return usageError{fmt.Errorf("--%s is missing", f.name)}
+			missing = append(missing, f.name)
 		}
 	}
+	if len(missing) > 0 {
+		return usageError{errors.New(areMissing(missing))}
+	}
 	return nil
+}
+
+// areMissing says that flags, one at least, are missing.
+func areMissing(flags []string) string {
+	last := len(flags) - 1
+	if last == 0 {
+		return flags[0] + " is missing"
+	}
+	return strings.Join(flags[:last], ", ") + " and " + flags[last] + " are missing"
 }
 
 func repoFlag(c *cobra.Command, location *string) {
@@ -107,7 +121,10 @@ func removeCommand() *cobra.Command {
 	var k keyFlags
 	var asJSON, force bool
 	c := &cobra.Command{
-		Use: "remove", Short: "Remove a release", Args: noArgs,
+		Use: "remove --version V --os OS --arch ARCH", Short: "Remove a release for one platform", Args: noArgs,
+		Long: "Remove a release for one platform. One that a channel names stays; take it out with\n" +
+			"`update-repo channel drop` first. prune removes all but the newest versions.",
+		Example: "  update-repo remove --version 1.2.3 --os linux --arch amd64 --repo /srv/repo",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := p.check(); err != nil {
 				return err

@@ -65,8 +65,8 @@ func thresholdCommand() *cobra.Command {
 				return err
 			}
 			n, err := strconv.Atoi(args[1])
-			if err != nil {
-				return usageError{fmt.Errorf("%q is no number", args[1])}
+			if err != nil || n < 1 {
+				return usageError{fmt.Errorf("%q is no number from 1 on", args[1])}
 			}
 			rc := repo.RootChange{Thresholds: map[string]int{}}
 			for _, role := range roles {
