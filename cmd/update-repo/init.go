@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -32,7 +33,9 @@ func initCommand() *cobra.Command {
 		Short: "Make keys, and sign the repository and all releases in it",
 		Long: "init makes three keys: root (keep it offline), release (signs what is published) and timestamp (renews\n" +
 			"the repository's proof of freshness, for cron or CI), and with them the first metadata. Releases that are there\n" +
-			"already are signed in place; clients that check no signatures go on working.",
+			"already are signed in place; clients that check no signatures go on working.\n\n" +
+			"The keys' folder (--keys, ./keys unless told) has to be outside the repository (--repo, the folder where you are unless told),\n" +
+			"which is served: name one of them.",
 		Example: "  update-repo init --product choria --repo /srv/repo --keys ~/choria-keys",
 		Args:    noArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return f.run(c) },
@@ -66,12 +69,18 @@ func (f *initFlags) run(c *cobra.Command) error {
 	if err := f.parse(&init); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(f.out); err == nil {
-		return fmt.Errorf("%s exists; name another file with --out", f.out)
-	}
-	s, err := stores.OpenStore(c.Context(), f.repo, stores.Options{}) // before there are keys for nothing
+	// All that can be refused is, before there are keys for nothing.
+	s, err := stores.OpenStore(c.Context(), f.repo, stores.Options{})
 	if err != nil {
 		return err
+	}
+	if t, err := repo.Open(s).Trust(c.Context()); err == nil {
+		return fmt.Errorf("%w, for %q", repo.ErrSigned, t.Product)
+	} else if !errors.Is(err, repo.ErrUnsigned) {
+		return err
+	}
+	if _, err := os.Lstat(f.out); err == nil {
+		return fmt.Errorf("%s exists; name another file with --out", f.out)
 	}
 	made, err := f.makeKeys(c, &init)
 	if err != nil {
