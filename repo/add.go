@@ -111,7 +111,7 @@ func (r *Repo) add(ctx context.Context, t *transaction, a Addition) (*Release, e
 		return nil, fmt.Errorf("%s: %w", release, ErrExists)
 	default:
 		old.Size = size // v0.1.0 wrote none
-		release.Spec = old
+		release.Spec, release.There = old, there && (a.Key == nil || sameSigned(old, a))
 		return release, r.keep(ctx, t, folder, a, release, was, there)
 	}
 	if err := t.withdraw(ctx, folder); err != nil {

@@ -92,7 +92,8 @@ func (p Promotion) apply(e *channelEdit) error {
 		return err
 	}
 	r := e.doc.Find(p.Version)
-	if r == nil {
+	there := r != nil
+	if !there {
 		r = e.insert(channel.Release{Version: p.Version, Rollout: channel.Everyone})
 		if p.Rollout != nil {
 			r.Rollout = 0
@@ -104,6 +105,9 @@ func (p Promotion) apply(e *channelEdit) error {
 	r.Platforms, r.Since = platforms, e.now
 	if err := p.set(e, r); err != nil {
 		return err
+	}
+	if there && p.Rollout == nil && r.Rollout < channel.Everyone {
+		e.note("%s stays at %s %%; --rollout 100 offers it to all", r.Version, channel.FormatPercent(r.Rollout))
 	}
 	e.trim()
 	return nil

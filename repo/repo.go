@@ -40,6 +40,7 @@ type Release struct {
 	Arch    string        `json:"arch"`
 	Spec    *updater.Spec `json:"release,omitempty"`
 	Err     string        `json:"error,omitempty"` // why release.json could not be read
+	There   bool          `json:"there,omitempty"` // Add found it as it is to be, and changed nothing
 }
 
 func (r Release) String() string { return r.Version + " for " + r.OS + "/" + r.Arch }

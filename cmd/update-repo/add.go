@@ -83,6 +83,9 @@ func addCommand() *cobra.Command {
 }
 
 func printArtifacts(c *cobra.Command, r *repo.Release) {
+	if r.There {
+		fmt.Fprintf(c.ErrOrStderr(), "note: %s is there already, with these bytes; nothing has changed\n", r)
+	}
 	for _, artifact := range r.Spec.Artifacts {
 		fmt.Fprintf(c.OutOrStdout(), "%s/%s/%s/%s\t%d bytes\n", r.Version, r.OS, r.Arch, artifact.File, artifact.Size)
 	}

@@ -48,7 +48,7 @@ func promoteCommand() *cobra.Command {
 		},
 	}
 	f.flags(c)
-	c.Flags().StringVar(&rollout, "rollout", "", "percentage of the hosts that it is offered to, with at most two decimals (default 100)")
+	c.Flags().StringVar(&rollout, "rollout", "", "percentage of the hosts that it is offered to, with at most two decimals (default 100 for a release that is new to the channel)")
 	c.Flags().StringVar(&from, "at", "", "offer it from this time on: 2026-12-01T08:00:00Z, or +2h")
 	c.Flags().StringVar(&until, "until", "", "offer it until this time")
 	c.Flags().StringSliceVar(&p.Groups, "groups", nil, "offer it to hosts of these groups alone; "+everyone+" for all")

@@ -60,7 +60,7 @@ func (f *signFlags) online(c *cobra.Command) error {
 	}
 	switch {
 	case f.discard:
-		return r.Discard(c.Context())
+		return f.giveUp(c, r)
 	case f.renew:
 		err = r.Renew(c.Context())
 	case f.export != "":
@@ -87,6 +87,24 @@ func (f *signFlags) online(c *cobra.Command) error {
 	}
 	fmt.Fprintln(c.OutOrStdout(), "signed and published")
 	return nil
+}
+
+// giveUp discards what is staged, also where that cannot be read.
+func (f *signFlags) giveUp(c *cobra.Command, r *repo.Repo) error {
+	p, err := r.Staged(c.Context())
+	waited := p != nil || err != nil
+	if err := r.Discard(c.Context()); err != nil {
+		return err
+	}
+	if f.asJSON {
+		return printJSON(c.OutOrStdout(), map[string]bool{"discarded": waited})
+	}
+	if !waited {
+		_, err = fmt.Fprintln(c.OutOrStdout(), "no change waits for signatures")
+		return err
+	}
+	_, err = fmt.Fprintln(c.OutOrStdout(), "the staged change is given up")
+	return err
 }
 
 // pinFirst keeps the root where there is none yet: when the first one needed several maintainers, init could not.
