@@ -16,7 +16,7 @@ import (
 
 // Verify fetches every artifact of a release from a store with the client
 // that programs embed, and so re-hashes and decodes it; deltas are applied to their bases, as far as those are there (see
-// [Repo.Baseless]). It returns one error for each file that is not as release.json says.
+// [Repo.Baseless]). It returns one error for each file that is not as release.json says, which begins with the file's name.
 //
 // key may be nil; with it, the release's signature is checked, and opts may hold a trust root. What [Repo.Unnamed] returns
 // is no damage.
@@ -39,7 +39,7 @@ func Verify(ctx context.Context, from store.Reader, r Release, key []byte, opts 
 		one := *spec
 		one.BinaryPath, one.Artifacts = a.File, []updater.Artifact{a}
 		if err := d.FetchBinary(&one, v.binary); err != nil {
-			failures = append(failures, fmt.Errorf("%s: %s: %w", r, a.File, err))
+			failures = append(failures, fmt.Errorf("%s: %w", a.File, err))
 		}
 	}
 	return errors.Join(append(failures, v.deltas(ctx, r, spec)...)...)

@@ -19,7 +19,7 @@ func (v *verifier) deltas(ctx context.Context, r Release, spec *updater.Spec) (f
 			return append(failures, ctx.Err())
 		}
 		if err := v.delta(ctx, r, spec, d); err != nil {
-			failures = append(failures, fmt.Errorf("%s: %s: %w", r, d.File, err))
+			failures = append(failures, fmt.Errorf("%s: %w", d.File, err))
 		}
 	}
 	return failures

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -69,7 +70,7 @@ func verifyCommand() *cobra.Command {
 				return err
 			}
 			perr := v.print(c, asJSON)
-			if err := v.damage(); err != nil {
+			if err := v.damage(c); err != nil {
 				return err
 			}
 			return perr
@@ -114,8 +115,11 @@ func (v *verification) fetchAll(c *cobra.Command, fetch func(repo.Release) error
 			state = err.Error()
 			v.Releases[i].Err = state
 		}
-		if !asJSON {
-			fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", release, state)
+		if asJSON {
+			continue
+		}
+		for _, line := range strings.Split(state, "\n") {
+			fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", release, line)
 		}
 	}
 	return nil
@@ -136,10 +140,11 @@ func (v *verification) print(c *cobra.Command, asJSON bool) error {
 		fmt.Fprintf(c.ErrOrStderr(), "warning: no release has the base of %s; update-repo deltas drops it\n", file)
 	}
 	if asJSON {
+		v.noNull()
 		return printJSON(c.OutOrStdout(), v)
 	}
 	if v.Trust != nil {
-		printAudit(c, v.Trust)
+		v.printAudit(c)
 	}
 	for _, p := range v.Channels {
 		fmt.Fprintf(c.OutOrStdout(), "damaged: %s\n", p)
@@ -147,19 +152,59 @@ func (v *verification) print(c *cobra.Command, asJSON bool) error {
 	return nil
 }
 
+// noNull has empty lists printed as such.
+func (v *verification) noNull() {
+	lists := []*[]string{&v.Unnamed, &v.Baseless, &v.Channels}
+	if a := v.Trust; a != nil {
+		lists = append(lists, &a.Unsigned, &a.Problems, &a.Warnings)
+		a.Roles, a.Expires = append([]repo.RoleKeys{}, a.Roles...), append([]repo.Expiry{}, a.Expires...)
+	}
+	for _, list := range lists {
+		if *list == nil {
+			*list = []string{}
+		}
+	}
+	if v.Releases == nil {
+		v.Releases = []repo.Release{}
+	}
+}
+
+// told tells whether a problem of the audit is that of a file that a release's line is about.
+func (v *verification) told(problem string) bool {
+	path, _, _ := strings.Cut(problem, ": ")
+	for _, r := range v.Releases {
+		if file, ok := strings.CutPrefix(path, r.Version+"/"+r.OS+"/"+r.Arch+"/"); ok {
+			return strings.Contains("\n"+r.Err, "\n"+file+": ") || strings.Contains(r.Err, " "+path+" ")
+		}
+	}
+	return false
+}
+
+// untold are the problems of the audit that no release's line is about.
+func (v *verification) untold() []string {
+	if v.Trust == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(v.Trust.Problems), v.told)
+}
+
 // damage is the error for what is wrong, the metadata first.
-func (v *verification) damage() error {
+func (v *verification) damage(c *cobra.Command) error {
 	bad := 0
 	for _, release := range v.Releases {
 		if release.Err != "" {
 			bad++
 		}
 	}
+	untold := len(v.untold())
 	switch {
-	case v.Trust != nil && len(v.Trust.Problems) > 0:
-		return fmt.Errorf("%w: the signed metadata has %d problems", errDamaged, len(v.Trust.Problems))
+	case untold > 0 && v.Trust.Root == 0:
+		return advisedError{fmt.Errorf("%w: its metadata is not to be believed", errDamaged), signingHint(c, repo.ErrUntrusted)}
+	case untold > 0:
+		return fmt.Errorf("%w: the signed metadata has %d problems", errDamaged, untold)
 	case len(v.Channels) > 0:
-		return fmt.Errorf("%w: channels have %d problems", errDamaged, len(v.Channels))
+		return advisedError{fmt.Errorf("%w: channels have %d problems", errDamaged, len(v.Channels)),
+			"publish what they name again, or take it out of them with update-repo channel drop"}
 	case bad > 0:
 		return fmt.Errorf("%w: %d of %d releases", errDamaged, bad, len(v.Releases))
 	}
@@ -199,15 +244,18 @@ func audit(c *cobra.Command, r *repo.Repo) (*repo.Audit, []updater.Option, error
 	return a, []updater.Option{updater.TrustRoot(root)}, nil
 }
 
-func printAudit(c *cobra.Command, a *repo.Audit) {
-	fmt.Fprintf(c.OutOrStdout(), "signed: product %s, root version %d, %d roles, %d files\n", a.Product, a.Root, a.RolesSeen, a.Files)
+func (v *verification) printAudit(c *cobra.Command) {
+	a := v.Trust
+	if a.Root > 0 {
+		fmt.Fprintf(c.OutOrStdout(), "signed: product %s, root version %d, %d roles, %d files\n", a.Product, a.Root, a.RolesSeen, a.Files)
+	}
 	if a.Left > 0 {
 		fmt.Fprintf(c.OutOrStdout(), "partial: %d more files are signed and left out\n", a.Left)
 	}
 	for _, w := range a.Warnings {
 		fmt.Fprintf(c.ErrOrStderr(), "warning: %s\n", w)
 	}
-	for _, p := range a.Problems {
+	for _, p := range v.untold() {
 		fmt.Fprintf(c.OutOrStdout(), "damaged: %s\n", p)
 	}
 }
