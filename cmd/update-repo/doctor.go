@@ -111,8 +111,11 @@ func printFindings(c *cobra.Command, found []updater.Finding, all any, asJSON bo
 
 func printFinding(w io.Writer, f updater.Finding) {
 	word := "ok"
-	if !f.OK {
+	switch {
+	case !f.OK:
 		word = "problem"
+	case f.Do != "":
+		word = "note" // nothing is in the way, and there is something to do
 	}
 	fmt.Fprintf(w, "%-8s %s\n", word+":", f.What)
 	if f.Do != "" {

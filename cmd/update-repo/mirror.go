@@ -98,11 +98,24 @@ func runMirror(c *cobra.Command, from, to, since string, o repo.MirrorOptions) (
 	if since != "" {
 		return nil, usageError{fmt.Errorf("--since is for archives, and %s does not end in %s", to, tarfile.Suffix)}
 	}
+	if err := checkFolderName(to); err != nil {
+		return nil, err
+	}
 	dst, err := stores.OpenStore(c.Context(), to, stores.Options{})
 	if err != nil {
 		return nil, err
 	}
 	return repo.Mirror(c.Context(), src, dst, o)
+}
+
+// checkFolderName refuses to make a folder that looks like an archive.
+func checkFolderName(to string) error {
+	for _, suffix := range []string{".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip"} {
+		if _, err := os.Stat(to); strings.HasSuffix(to, suffix) && !strings.Contains(to, "://") && err != nil {
+			return usageError{fmt.Errorf("%s is no archive that mirror writes: those end in %s, what they hold is compressed already", to, tarfile.Suffix)}
+		}
+	}
+	return nil
 }
 
 // export writes an archive, in the place of the one that is there. What that one has, or the repository that since names, is what the source

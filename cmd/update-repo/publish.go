@@ -93,6 +93,9 @@ func listCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(list) == 0 {
+				fmt.Fprintf(c.ErrOrStderr(), "note: there is no release in %s\n", s)
+			}
 			if asJSON {
 				if list == nil {
 					list = []repo.Release{}
