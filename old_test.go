@@ -139,6 +139,44 @@ func TestBackupIsKnown(t *testing.T) {
 	}
 }
 
+// An update that is not told the current version takes it from state.json, if that knows the very binary; so do the
+// backup, a rollback to it, and a probation.
+func TestVersionBefore(t *testing.T) {
+	r := newRepo(t)
+	target := install(t, []byte("0"))
+	update := func(content string, opts ...Option) *Status {
+		t.Helper()
+		r.publish(t, []byte(content), nil)
+		if _, err := ApplyContext(t.Context(), r.options(target, opts...)...); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Inspect(t.Context(), TargetFile(target))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if s := update("1"); s.Version != "1.2.3" || s.BackupVersion != "" {
+		t.Errorf("a first update: %+v", s)
+	}
+	// Of the same size, so that the target is hashed.
+	if s := update("2"); s.BackupVersion != "1.2.3" || s.BackupSHA256 != sum([]byte("1")) {
+		t.Errorf("a second update: %+v", s)
+	}
+	if s, err := Rollback(t.Context(), TargetFile(target)); err != nil || s.Version != "1.2.3" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if s := update("of another size", Probation(2, time.Hour)); s.BackupVersion != "1.2.3" || s.Probation == nil || s.Probation.From.Version != "1.2.3" {
+		t.Errorf("a probation: %+v", s)
+	}
+	if err := os.WriteFile(target, []byte("foreign"), 0o751); err != nil {
+		t.Fatal(err)
+	}
+	if s := update("4", Probation(0, 0)); s.BackupVersion != "" {
+		t.Errorf("a foreign binary: %+v", s)
+	}
+}
+
 // The oldest backup goes; the others move up, under either strategy.
 func TestBackups(t *testing.T) {
 	for _, away := range []bool{false, true} {

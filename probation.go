@@ -172,13 +172,10 @@ func (s *Staged) beginTrial(ctx context.Context) error {
 	return store.Put(r)
 }
 
-// previous is what is known of the binary that is about to be replaced.
+// previous is that in the terms of a probation.
 func (s *Staged) previous() probation.Binary {
-	b := probation.Binary{Version: s.Plan.From, SHA256: s.old.binary.SHA256}
-	if state := s.swap.State(); b.Version == "" && state.Installed.SHA256 == b.SHA256 {
-		b.Version = state.Installed.Version
-	}
-	return b
+	old := s.replaced()
+	return probation.Binary{Version: old.Version, SHA256: old.SHA256}
 }
 
 // baseline is how the running version fails its health check, empty if it does not.

@@ -277,8 +277,7 @@ func (s *Staged) commit(ctx context.Context, waited bool) error {
 			return cause.Errorf("beginning the probation: %w", err)
 		}
 	}
-	old := s.old.binary
-	old.Version = p.From
+	old := s.replaced()
 	err := s.file.Commit(p.To, old, waited)
 	if trials != nil {
 		there := old.SHA256
@@ -288,6 +287,16 @@ func (s *Staged) commit(ctx context.Context, waited bool) error {
 		trials.settle(s, there)
 	}
 	return err
+}
+
+// replaced is what is known of the binary that is about to be replaced. Where nobody said which version it is, state.json does if it
+// knows that very binary.
+func (s *Staged) replaced() swap.Binary {
+	old := s.old.binary
+	if old.Version = s.Plan.From; old.Version == "" {
+		old.Version = s.swap.VersionOf(old)
+	}
+	return old
 }
 
 // Close gives the lock back, and removes the staged binary unless it was

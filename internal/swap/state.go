@@ -78,6 +78,11 @@ const (
 // State is what was remembered when the Swap was opened, or by its last Commit.
 func (s *Swap) State() State { return s.state }
 
+// VersionOf is State.VersionOf, without a copy of the state.
+//
+//go:noinline
+func (s *Swap) VersionOf(file Binary) string { return s.state.VersionOf(file) }
+
 func (s *Swap) statePath() string { return filepath.Join(s.stateDir, "state.json") }
 
 // readState reads state.json. An update must not fail for it: what cannot be
