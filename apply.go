@@ -23,7 +23,7 @@ func FetchSpec(opts ...Option) (*Spec, error) {
 		err = spec.verify(c)
 	}
 	if err != nil {
-		return nil, cause.Errorf("release %s not found: %w", c.Version, err)
+		return nil, cause.Errorf("release %s: %w", c.Version, missing(err, errNoRelease))
 	}
 	return spec, nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/channel"
 	"github.com/choria-io/go-updater/internal/machine"
+	"github.com/choria-io/go-updater/internal/tuf"
 )
 
 // Channel installs what a channel of the repository offers to this machine, in the place of [Version]: the
@@ -191,6 +193,9 @@ func (c *Config) followChannel(ctx context.Context, p *Plan, ask channelAsker) e
 	doc, err := ask(c, state, true)
 	if err == nil && doc == nil { // there is news
 		doc, err = ask(c, state, false)
+	}
+	if errors.Is(err, tuf.ErrNoTarget) || !c.signsChannel && errors.Is(err, fs.ErrNotExist) {
+		err = cause.Errorf("%w: %w", errNoChannel, err)
 	}
 	if err != nil {
 		return cause.Errorf("channel %s: %w", c.channel, err)

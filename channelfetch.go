@@ -67,7 +67,7 @@ func (c *Config) signedDocument(state *trustState, env tuf.Env) (*channel.Docume
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, missing(err, errNoFile)
 	}
 	if err := state.Store(c.seenName(), data); err != nil {
 		c.warn(err)

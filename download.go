@@ -195,7 +195,7 @@ func (c *Config) fetchBinary(ctx context.Context, spec *Spec, sp *spool, out sin
 		}
 		failures = append(failures, err)
 	}
-	return nil, cause.Join(failures...)
+	return nil, missing(cause.Join(failures...), errNoFile)
 }
 
 func (c *Config) fetchArtifact(ctx context.Context, f *store.Fetcher, name string, a *Artifact, spec *Spec, sp *spool, out sink, check func() error) error {

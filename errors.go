@@ -3,6 +3,7 @@ package updater
 import (
 	"errors"
 	"io/fs"
+	"net"
 
 	"github.com/choria-io/go-updater/internal/cause"
 	"github.com/choria-io/go-updater/internal/exe"
@@ -108,6 +109,22 @@ var (
 	ErrOtherPlatform = exe.ErrOtherPlatform
 )
 
+// What is missing in a repository; other files that are missing are this machine's.
+var (
+	errNoRelease = errors.New("not found")
+	errNoChannel = errors.New("there is no such channel")
+	errNoFile    = errors.New("the repository lacks a file")
+)
+
+// missing says what an error means that came of a file that the repository has not; other errors it leaves as they are. A repository
+// without metadata lacks more than that.
+func missing(err, what error) error {
+	if errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrUntrusted) {
+		return cause.Errorf("%w: %w", what, err)
+	}
+	return err
+}
+
 type advice struct {
 	err  error
 	hint string
@@ -144,7 +161,10 @@ func hints() []advice {
 		{ErrHash, "try again later; if it stays so, tell the publisher"},
 		{ErrRejected, "try again later; if it stays so, tell the publisher"},
 		{store.ErrDowngrade, "use the https address that is meant"},
-		{fs.ErrNotExist, "check the repository, the version, the os and the arch"},
+		{errNoRelease, "check the repository, the version, the os and the arch"},
+		{errNoChannel, "check the channel's name and the repository"},
+		{errNoFile, "try again later; if it stays so, tell the publisher"},
+		{fs.ErrNotExist, "check the path; a relative one begins in the current folder"},
 	}
 }
 
@@ -155,7 +175,16 @@ func Hint(err error) string {
 			return h.hint
 		}
 	}
+	if cause.Any(err, isUnreachable) {
+		return "the server cannot be reached: check the address, and that it runs"
+	}
 	return ""
+}
+
+// isUnreachable tells whether a connection was never made, for want of an address, a way or somebody who listens.
+func isUnreachable(err error) bool {
+	op, ok := err.(*net.OpError)
+	return ok && op.Op == "dial"
 }
 
 // RollbackError returns the error of a rollback that failed after an update

@@ -98,7 +98,7 @@ func (p *Plan) fill(ctx context.Context) error {
 	c.event(StepCheck, fmt.Sprintf("asking %s for version %s", c.repository(), c.Version))
 	spec, err := c.askForSpec(ctx)
 	if err != nil {
-		return cause.Errorf("release %s not found: %w", c.Version, err)
+		return cause.Errorf("release %s: %w", c.Version, missing(err, errNoRelease))
 	}
 	if spec.Sha256Hash, err = canonicalHash(spec.Sha256Hash); err != nil {
 		return cause.Errorf("release %s: %w: %w", c.Version, ErrRejected, err)

@@ -68,7 +68,13 @@ func (e *exam) problem(do, format string, args ...any) {
 }
 
 // failed tells of a request that a client could not make either.
-func (e *exam) failed(err error, what string) { e.problem(updater.Hint(err), "%s: %v", what, err) }
+func (e *exam) failed(err error, what string) {
+	do := updater.Hint(err)
+	if errors.Is(err, fs.ErrNotExist) {
+		do = "check the repository, the version, the os and the arch"
+	}
+	e.problem(do, "%s: %v", what, err)
+}
 
 func (e *exam) run(ctx context.Context) {
 	object, err := e.repo.store.Open(ctx, timestampName, store.Request{})

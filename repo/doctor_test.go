@@ -277,3 +277,30 @@ func TestExamineSample(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// A server that is down is told with what to do; so is a release that is not there.
+func TestExamineMissing(t *testing.T) {
+	server := httptest.NewServer(nil)
+	server.Close()
+	from, err := store.NewHTTP(server.URL, store.HTTPOptions{})
+	must(t, err)
+	found, err := Open(unlisted{from}).Examine(ctx, Examination{})
+	must(t, err)
+	if f := told(found, "the repository cannot be read: "); f == nil || f.OK || !strings.Contains(f.Do, "cannot be reached") {
+		t.Errorf("%+v", found)
+	}
+	found = examine(t, wellServed(store.NewDir(t.TempDir()), untouched), false, Examination{Version: "9", OS: "linux", Arch: "amd64"}, nil)
+	if f := told(found, "9/linux/amd64/release.json"); f == nil || f.OK || !strings.Contains(f.Do, "the version") {
+		t.Errorf("%+v", found)
+	}
+}
+
+func TestCheckTrustRoot(t *testing.T) {
+	_, _, root := signedRepo(t, "1")
+	must(t, CheckTrustRoot(root))
+	for _, bad := range [][]byte{nil, []byte("{}"), []byte("no JSON"), bytes.Replace(root, []byte(`"tool"`), []byte(`"evil"`), 1)} {
+		if CheckTrustRoot(bad) == nil {
+			t.Errorf("%.40q is taken for a trust root", bad)
+		}
+	}
+}

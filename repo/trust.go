@@ -69,6 +69,15 @@ func (r *Repo) SignWith(signers ...Signer) { r.signers = append(r.signers, signe
 // they should not.
 func (r *Repo) TrustRoot(root []byte) { r.anchor = root }
 
+// CheckTrustRoot tells whether root is root metadata, signed by its own keys, so that one can start from it.
+func CheckTrustRoot(root []byte) error {
+	r, err := parseRoot(root)
+	if err != nil {
+		return err
+	}
+	return r.VerifyDelegate(metadata.ROOT, r)
+}
+
 func (r *Repo) now() time.Time {
 	if r.clock != nil {
 		return r.clock().UTC()
