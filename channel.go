@@ -186,6 +186,9 @@ type Offer = channel.Decision
 // followChannel asks the channel and makes its decision the plan's. What costs one request when nothing has
 // changed is asked first; before anything is installed the repository is asked in full for the release.
 func (c *Config) followChannel(ctx context.Context, p *Plan, ask channelAsker) error {
+	if _, err := c.fs.Lstat(p.Target); p.From == "" && errors.Is(err, fs.ErrNotExist) {
+		return cause.Errorf("%w: %s", ErrTargetMissing, p.Target) // else it would be one of an unknown version, and left alone
+	}
 	c.event(StepCheck, fmt.Sprintf("asking %s what channel %s offers", c.repository(), c.channel))
 	state := c.openTrustState(ctx, p.Target)
 	defer state.close()

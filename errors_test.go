@@ -54,3 +54,35 @@ func TestWhatIsMissing(t *testing.T) {
 		t.Errorf("a file: hint %q", Hint(err))
 	}
 }
+
+// A path that is mistyped, or a link to what is gone, is told, and gets no state folder.
+func TestMistypedTargets(t *testing.T) {
+	_, new := buildPrograms(t)
+	r := newRepo(t)
+	r.publish(t, new, nil)
+	folder := t.TempDir()
+	missing, dangling := filepath.Join(folder, "nope"), filepath.Join(folder, "link")
+	if err := os.Symlink("nowhere", dangling); err != nil {
+		t.Skip(err)
+	}
+	for _, target := range []string{missing, dangling} {
+		_, aerr := ApplyContext(t.Context(), r.options(target)...)
+		_, cerr := ApplyContext(t.Context(), SourceRepo(r.URL), UnsignedChannel("stable"), TargetFile(target), AllowContainer())
+		_, rerr := Rollback(t.Context(), TargetFile(target))
+		_, ierr := Inspect(t.Context(), TargetFile(target))
+		for _, err := range []error{aerr, cerr, rerr, ierr} {
+			if !errors.Is(err, ErrTargetMissing) || strings.Contains(err.Error(), "leads nowhere") != (target == dangling) {
+				t.Errorf("%s: %v", target, err)
+			}
+		}
+	}
+	if err := Confirm(t.Context(), TargetFile(missing)); err != nil {
+		t.Error(err)
+	}
+	if was, err := Unhold(t.Context(), "1.2.3", TargetFile(missing)); was || err != nil {
+		t.Error(was, err)
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) != 1 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}

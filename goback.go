@@ -116,5 +116,9 @@ func Confirm(ctx context.Context, opts ...Option) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return c.confirm(c.record(target), 0)
+	store := c.record(target)
+	if r, err := store.Read(); err == nil && r.Current == nil {
+		return nil // perhaps nothing was updated yet, and there is no folder for a lock
+	}
+	return c.confirm(store, 0)
 }

@@ -258,6 +258,9 @@ func Unhold(ctx context.Context, version string, opts ...Option) (bool, error) {
 		return false, err
 	}
 	store := c.record(target)
+	if r, err := store.Read(); err == nil && !r.Release(version) {
+		return false, nil
+	}
 	unlock, err := store.Lock(lockTries, lockPause)
 	if err != nil {
 		return false, onDisk(err)

@@ -81,6 +81,9 @@ func resolve(target string) (string, error) {
 		return "", cause.Errorf("resolving the target %s: %w", target, err)
 	}
 	folder, err := filepath.EvalSymlinks(filepath.Dir(target))
+	if to, lerr := os.Readlink(target); lerr == nil {
+		target, err = target+" is a link that leads nowhere, to "+to, fs.ErrNotExist
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", cause.Errorf("%w: %s", ErrTargetMissing, target)
 	}

@@ -157,6 +157,9 @@ func Open(o Options) (*Swap, error) {
 	if err := s.checkFolder(); err != nil {
 		return nil, err
 	}
+	if s.unknown() {
+		return nil, cause.Errorf("%w: %s", ErrTargetMissing, s.target)
+	}
 	if err := s.openState(); err != nil {
 		return nil, err
 	}
@@ -168,6 +171,17 @@ func Open(o Options) (*Swap, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// unknown tells whether there is neither a target nor anything to bring it back from. A mistyped path gets no state folder.
+func (s *Swap) unknown() bool {
+	return s.absent(s.target) && s.absent(s.stateDir) && (!s.missingOK || s.absent(Backup(s.target)))
+}
+
+//go:noinline
+func (s *Swap) absent(name string) bool {
+	_, err := s.fs.Lstat(name)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // KeepBackup has Commit leave the backup as it is, if there is one: what it holds is proven,
