@@ -121,14 +121,40 @@ func systemdExit() updater.Exit {
 
 func confirmCommand() *cobra.Command {
 	var f targetFlags
+	var asJSON bool
 	c := &cobra.Command{
 		Use: "confirm TARGET", Short: "End the probation of a program: it works", Args: needArgs(1, 1, "the target"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return updater.Confirm(c.Context(), f.options(c, args[0])...)
+			before, err := updater.Inspect(c.Context(), f.options(c, args[0])...)
+			if err != nil {
+				return err
+			}
+			if err := updater.Confirm(c.Context(), f.options(c, args[0])...); err != nil {
+				return err
+			}
+			return printConfirmed(c, before, asJSON)
 		},
 	}
 	f.flags(c)
+	jsonFlag(c, &asJSON)
 	return c
+}
+
+// printConfirmed tells which version was on probation before, if any was.
+func printConfirmed(c *cobra.Command, before *updater.Status, asJSON bool) error {
+	version, w := "", c.OutOrStdout()
+	if before.Probation != nil {
+		version = before.Probation.To.Version
+	}
+	if asJSON {
+		return printJSON(w, map[string]any{"target": before.Target, "confirmed": before.Probation != nil, "version": version})
+	}
+	if before.Probation == nil {
+		_, err := fmt.Fprintf(w, "nothing to do: %s is not on probation\n", before.Target)
+		return err
+	}
+	_, err := fmt.Fprintf(w, "%s is version %s, confirmed\n", before.Target, version)
+	return err
 }
 
 func unholdCommand() *cobra.Command {
