@@ -12,8 +12,13 @@ import (
 	"github.com/choria-io/go-updater/internal/delta"
 )
 
-// ErrFileExists: the file that is to be written is there already.
-var ErrFileExists = errors.New("the file exists")
+var (
+	// ErrFileExists: the file that is to be written is there already.
+	ErrFileExists = errors.New("the file exists")
+
+	// ErrOtherBase: the patch was made from another file.
+	ErrOtherBase = delta.ErrBase
+)
 
 // File is one file's size in bytes and its sha256 in hex.
 type File struct {
@@ -80,7 +85,7 @@ func DiffFiles(old, fresh, patch string, force bool, progress func(done, all int
 // all. The patch holds four bytes of the hash of each, which finds damage and mix-ups, not forgery: where that matters, compare
 // the hash that is returned. Force replaces a file that is there, which may be old itself.
 //
-// Errors: ErrFileExists, ones that say that the patch is damaged or for another file, and those of the files.
+// Errors: ErrFileExists, ErrOtherBase, one that says that the patch is damaged, and those of the files.
 func PatchFile(old, patch, fresh string, force bool) (File, error) {
 	if err := writable(fresh, force); err != nil {
 		return File{}, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
+	"github.com/choria-io/go-updater/internal/tuf"
 	"github.com/choria-io/go-updater/store"
 )
 
@@ -69,14 +70,8 @@ func (r *Repo) SignWith(signers ...Signer) { r.signers = append(r.signers, signe
 // they should not.
 func (r *Repo) TrustRoot(root []byte) { r.anchor = root }
 
-// CheckTrustRoot tells whether root is root metadata, signed by its own keys, so that one can start from it.
-func CheckTrustRoot(root []byte) error {
-	r, err := parseRoot(root)
-	if err != nil {
-		return err
-	}
-	return r.VerifyDelegate(metadata.ROOT, r)
-}
+// CheckTrustRoot tells whether root is root metadata, signed by its own keys, that clients can start from.
+func CheckTrustRoot(root []byte) error { return tuf.CheckRoot(root) }
 
 func (r *Repo) now() time.Time {
 	if r.clock != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -22,7 +23,10 @@ func applyCommand() *cobra.Command {
 		Example: "  update-repo apply https://repo.example.net/updater /usr/local/bin/tool --version 1.2.3",
 		Args:    needArgs(2, 2, "the repository or the target"),
 		RunE: func(c *cobra.Command, args []string) error {
-			wanted, err := follow.options(&p)
+			if err := checkOrder(args[1]); err != nil {
+				return err
+			}
+			wanted, err := follow.options(&p, &trust)
 			if err != nil {
 				return err
 			}
@@ -33,7 +37,7 @@ func applyCommand() *cobra.Command {
 			opts = append(append(opts, wanted...),
 				updater.TargetFile(args[1]),
 				updater.OS(p.os), updater.Arch(p.arch),
-				updater.CurrentVersion(current), updater.Mirrors(mirrors...), updater.OnEvent(progress(c)))
+				updater.CurrentVersion(current), updater.Mirrors(mirrors...), updater.OnEvent(trust.warning(c, progress(c))))
 			opts = append(opts, probation.options()...)
 			if managed {
 				opts = append(opts, updater.AllowManaged())
@@ -41,7 +45,7 @@ func applyCommand() *cobra.Command {
 			if container {
 				opts = append(opts, updater.AllowContainer())
 			}
-			from, err := source(c.Context(), args[0])
+			from, err := source(c.Context(), args[0], mirrors...)
 			if err != nil {
 				return err
 			}
@@ -49,6 +53,10 @@ func applyCommand() *cobra.Command {
 			result, err := updater.ApplyContext(c.Context(), opts...)
 			if err != nil {
 				return err
+			}
+			adviseCurrent(c, result.Plan)
+			if result.Applied {
+				warnOfMode(c, result.Target)
 			}
 			if asJSON {
 				return printJSON(c.OutOrStdout(), map[string]any{
@@ -76,6 +84,14 @@ func applyCommand() *cobra.Command {
 	c.Flags().BoolVar(&managed, "allow-managed", false, "replace a target that a package manager installed")
 	c.Flags().BoolVar(&container, "allow-container", false, "replace a target that is part of a container image")
 	return c
+}
+
+// warnOfMode tells of a program that nobody can start: an update keeps the mode, which for a library or a plugin is right.
+func warnOfMode(c *cobra.Command, target string) {
+	info, err := os.Stat(target)
+	if err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o111 == 0 {
+		fmt.Fprintf(c.ErrOrStderr(), "warning: nobody may execute %s, as before: its mode is %v\nhint: chmod +x %s, if it is a program\n", target, info.Mode(), target)
+	}
 }
 
 // progress draws a line on a terminal; elsewhere only warnings are told.
@@ -117,6 +133,14 @@ func statusCommand() *cobra.Command {
 		Args: needArgs(1, 2, "the target"),
 		RunE: func(c *cobra.Command, args []string) error {
 			target := args[len(args)-1]
+			if err := checkOrder(target); err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				if err := refuseFlags(c); err != nil {
+					return err
+				}
+			}
 			status, err := updater.Inspect(c.Context(), updater.TargetFile(target), updater.OnEvent(progress(c)))
 			if err != nil {
 				return err
@@ -124,7 +148,7 @@ func statusCommand() *cobra.Command {
 			if len(args) == 1 {
 				return printStatus(c, status, asJSON)
 			}
-			wanted, err := follow.options(&p)
+			wanted, err := follow.options(&p, &trust)
 			if err != nil {
 				return err
 			}
@@ -142,6 +166,7 @@ func statusCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			adviseCurrent(c, plan)
 			if asJSON {
 				return printJSON(c.OutOrStdout(), map[string]any{
 					"status": status, "version": plan.To, "up_to_date": plan.UpToDate, "fetch": plan.Fetch, "why": plan.Why, "offer": offerOf(plan),
@@ -164,6 +189,18 @@ func statusCommand() *cobra.Command {
 	p.os, p.arch = runtime.GOOS, runtime.GOARCH
 	jsonFlag(c, &asJSON)
 	return c
+}
+
+// refuseFlags refuses those that ask something of a repository where none is named.
+func refuseFlags(c *cobra.Command) error {
+	n := c.Flags().NFlag()
+	if c.Flags().Changed("json") {
+		n--
+	}
+	if n == 0 {
+		return nil
+	}
+	return misuse("the repository comes first, then the target", "flags are given that are about a repository, and none is named")
 }
 
 func printStatus(c *cobra.Command, s *updater.Status, asJSON bool) error {

@@ -80,7 +80,7 @@ func (x *repoExam) run(c *cobra.Command, location string) (where string, found [
 	}
 	r := repo.Open(listable(from))
 	if x.root != "" {
-		root, err := os.ReadFile(x.root)
+		root, err := readTrustRoot(x.root)
 		if err != nil {
 			return "", nil, err
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -22,9 +23,14 @@ func (f *followFlags) flags(c *cobra.Command) {
 }
 
 // options are those for a channel, or for the version that is named.
-func (f *followFlags) options(p *platform) ([]updater.Option, error) {
-	if f.channel != "" && f.unsigned != "" || p.version != "" && f.channel+f.unsigned != "" {
-		return nil, usageError{errors.New("one of --version, --channel and --unsigned-channel is needed")}
+func (f *followFlags) options(p *platform, trust *trustFlags) ([]updater.Option, error) {
+	switch {
+	case f.channel != "" && f.unsigned != "" || p.version != "" && f.channel+f.unsigned != "":
+		return nil, usageError{errors.New("only one of --version, --channel and --unsigned-channel can be given")}
+	case f.channel != "" && trust.root == "":
+		return nil, usageError{errors.New("--channel needs --trust-root FILE, or --unsigned-channel in its place if anyone may decide")}
+	case f.unsigned != "" && trust.root != "":
+		return nil, usageError{errors.New("with --trust-root the channel is signed, too: --channel takes the place of --unsigned-channel")}
 	}
 	if f.channel+f.unsigned == "" {
 		if err := p.check(); err != nil {
@@ -52,6 +58,13 @@ func offerOf(p *updater.Plan) map[string]any {
 		o["due"] = p.Offer.Due
 	}
 	return o
+}
+
+// adviseCurrent tells how a channel gets to know what is installed.
+func adviseCurrent(c *cobra.Command, p *updater.Plan) {
+	if p.Offer != nil && p.Offer.Reason == updater.ReasonUnordered && p.From == "" {
+		fmt.Fprintln(c.ErrOrStderr(), "hint: name the installed version with update-repo apply --current VERSION; after the first update it is known")
+	}
 }
 
 // stays is why there is nothing to do, in two words.

@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 
 	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/store"
@@ -117,14 +121,46 @@ func (r readOnly) List(ctx context.Context, prefix string) ([]store.Entry, error
 	return nil, fmt.Errorf("a web server does not say which files it has: %w", r.refuse("listing"))
 }
 
-// source has the client read from a location.
-func source(ctx context.Context, location string) (updater.Option, error) {
+// source has the client read from a location, which has to be there unless mirrors may stand in for it.
+func source(ctx context.Context, location string, mirrors ...string) (updater.Option, error) {
 	if _, err := store.New(location, store.HTTPOptions{}); (err == nil || location == "") && !stores.IsArchive(location) {
-		return updater.SourceRepo(location), nil
+		if len(mirrors) > 0 {
+			return updater.SourceRepo(location), nil
+		}
+		return updater.SourceRepo(location), checkThere(location)
 	}
 	r, err := stores.Open(ctx, location, stores.Options{})
 	if err != nil {
 		return nil, err
 	}
 	return updater.Repository(r), nil
+}
+
+// checkOrder finds a repository in the place of the target, which comes last.
+func checkOrder(target string) error {
+	info, err := os.Stat(target)
+	if !strings.Contains(target, "://") && (err != nil || !info.IsDir()) {
+		return nil
+	}
+	return misuse("the repository comes first, then the target, which is a file on this machine", "%s is no target", target)
+}
+
+// argumentHint says what an argument that names nothing was meant to be, perhaps.
+func argumentHint(args []string, err error) string {
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, updater.ErrTargetMissing) {
+		return ""
+	}
+	for _, arg := range args {
+		if _, serr := os.Lstat(arg); serr == nil {
+			continue
+		}
+		host, _, _ := strings.Cut(arg, "/")
+		if _, port, serr := net.SplitHostPort(host); serr == nil && port != "" && strings.Trim(port, "0123456789") == "" {
+			return "did you mean http://" + arg + "?"
+		}
+		if found, serr := exec.LookPath(arg); serr == nil && errors.Is(err, updater.ErrTargetMissing) {
+			return "a target is a path, PATH is not searched: did you mean " + found + "?"
+		}
+	}
+	return ""
 }

@@ -36,6 +36,11 @@ type advisedError struct {
 
 func (e advisedError) Unwrap() error { return e.error }
 
+// misuse is a usageError that tells what was meant, perhaps.
+func misuse(hint, format string, args ...any) error {
+	return advisedError{usageError{fmt.Errorf(format, args...)}, hint}
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -107,7 +112,7 @@ func noCommand(parent *cobra.Command, name, what string) error {
 	if near := parent.SuggestionsFor(name); len(near) > 0 {
 		hint = "did you mean " + strings.Join(near, " or ") + "?"
 	}
-	return advisedError{usageError{fmt.Errorf("there is no %s %q", what, name)}, hint}
+	return misuse(hint, "there is no %s %q", what, name)
 }
 
 func newRoot() *cobra.Command {
@@ -193,6 +198,9 @@ func hintFor(c *cobra.Command, err error) string {
 		return h
 	}
 	if h := publisherHint(err); h != "" {
+		return h
+	}
+	if h := argumentHint(c.Flags().Args(), err); h != "" {
 		return h
 	}
 	return updater.Hint(err)

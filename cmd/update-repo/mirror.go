@@ -44,7 +44,7 @@ func mirrorCommand() *cobra.Command {
 			}
 			if root != "" {
 				var err error
-				if o.Root, err = os.ReadFile(root); err != nil {
+				if o.Root, err = readTrustRoot(root); err != nil {
 					return err
 				}
 			}

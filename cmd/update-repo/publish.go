@@ -24,6 +24,8 @@ func publisherHint(err error) string {
 		return "publish it again when its build is done"
 	case errors.Is(err, repo.ErrFileExists):
 		return "choose another name, or replace it with --force"
+	case errors.Is(err, repo.ErrOtherBase):
+		return "OLD is not the file that the patch was made from: name that one"
 	case errors.Is(err, errDamaged):
 		return "publish the damaged releases again with --force, or remove them"
 	case errors.Is(err, repo.ErrNamed):

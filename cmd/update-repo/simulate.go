@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	updater "github.com/choria-io/go-updater"
 	"github.com/choria-io/go-updater/repo"
 )
 
@@ -98,11 +99,18 @@ func (f *simulateFlags) ask(c *cobra.Command, d *repo.Channel) (err error) {
 	if f.asJSON {
 		return printJSON(c.OutOrStdout(), decisionJSON(decision))
 	}
+	if decision.Reason == updater.ReasonUnordered && f.host.Version == "" {
+		adviseVersion(c)
+	}
 	for _, line := range decision.Lines {
 		fmt.Fprintln(c.OutOrStdout(), line)
 	}
 	_, err = fmt.Fprintln(c.OutOrStdout(), verdict(decision))
 	return err
+}
+
+func adviseVersion(c *cobra.Command) {
+	fmt.Fprintln(c.ErrOrStderr(), "hint: nobody can tell what is newer than an unknown version; name the one that runs with --version")
 }
 
 func verdict(d repo.HostDecision) string {
@@ -136,6 +144,9 @@ func (f *simulateFlags) simulate(c *cobra.Command, d *repo.Channel) (err error) 
 		if f.fleet.Parts, err = repo.ParseFleet(data); err != nil {
 			return err
 		}
+	}
+	if f.members == "" && f.host.Version == "" {
+		adviseVersion(c)
 	}
 	f.fleet.HoldOff, f.fleet.Splay = f.host.HoldOff, f.host.Splay
 	f.fleet.Channel = func(time.Time) *repo.Channel { return d }

@@ -48,6 +48,12 @@ func parseRoot(data []byte) (*root, *unverified, error) {
 	return r, u, u.verify(r.roles[rootRole])
 }
 
+// CheckRoot tells whether data is root metadata, signed by its own keys.
+func CheckRoot(data []byte) error {
+	_, _, err := parseRoot(data)
+	return err
+}
+
 // metaFile is what timestamp and snapshot say about another file.
 type metaFile struct {
 	_ uncomparable
