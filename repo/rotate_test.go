@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -364,6 +365,37 @@ func TestForgedProposal(t *testing.T) {
 	}
 }
 
+// Keys that no signature can be verified with are refused where they are read, in proposals and in repositories.
+func TestKeysOfAnotherLength(t *testing.T) {
+	s, k, _ := signedRepo(t, "1")
+	second := newKeys(t)
+	r := k.open(s)
+	r.SignWith(second.release)
+	must(t, r.ChangeRoot(ctx, RootChange{Add: map[string][]*PublicKey{"targets": {second.release.public}}, Thresholds: map[string]int{"targets": 2}}))
+	if _, err := k.open(s).Add(ctx, small(t, "2", "two")); !errors.Is(err, ErrStaged) {
+		t.Fatal(err)
+	}
+	p, err := k.open(s).Staged(ctx)
+	must(t, err)
+	proposal, err := p.Marshal()
+	must(t, err)
+	root, err := Open(s).read(ctx, "metadata/1.root.json", rootLimit)
+	must(t, err)
+	hex := k.root.public.key.Value.PublicKey
+	for _, other := range []string{"", "00", hex + "00", "no" + hex[2:]} {
+		bad := func(data []byte) []byte { return []byte(strings.ReplaceAll(string(data), hex, other)) }
+		if _, err := ParseProposal(bad(proposal)); err == nil {
+			t.Errorf("a proposal was taken with the key %q", other)
+		}
+		m := copyMem(t, s)
+		must(t, m.Delete(ctx, stagedName))
+		must(t, m.Put(ctx, "metadata/1.root.json", bytes.NewReader(bad(root))))
+		if _, err := k.open(m).Add(ctx, small(t, "2", "two")); err == nil || errors.Is(err, ErrStaged) {
+			t.Errorf("a repository with the key %q: %v", other, err)
+		}
+	}
+}
+
 // A bucket that was exchanged gets no signatures of ours: neither for a repository that it made up, with our key among
 // its own, nor for files that nobody has signed.
 func TestPinnedPublisher(t *testing.T) {
@@ -421,6 +453,7 @@ func FuzzParseProposal(f *testing.F) {
 	for _, s := range []string{`{}`, `{"update-repo-proposal":1,"root":{"signed":{"_type":"root"},"signatures":[]}}`, `{"update-repo-proposal":1,"roles":{"a":null}}`} {
 		f.Add([]byte(s))
 	}
+	f.Add([]byte(strings.ReplaceAll(string(seed), k.root.public.key.Value.PublicKey, "")))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, err := ParseProposal(data)
 		if err != nil {

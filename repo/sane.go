@@ -1,6 +1,8 @@
 package repo
 
 import (
+	"crypto/ed25519"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,8 +39,13 @@ func saneRoot(root *rootMeta) error {
 
 func saneKeys(keys map[string]*metadata.Key, ids []string) error {
 	for _, id := range ids {
-		if keys[id] == nil {
+		key := keys[id]
+		if key == nil {
 			return fmt.Errorf("the key %q is missing", id)
+		}
+		// go-tuf hands it to crypto/ed25519, which panics.
+		if public, err := hex.DecodeString(key.Value.PublicKey); key.Type == metadata.KeyTypeEd25519 && (err != nil || len(public) != ed25519.PublicKeySize) {
+			return fmt.Errorf("the key %q does not have 32 bytes", id)
 		}
 	}
 	return nil
