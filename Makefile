@@ -44,10 +44,13 @@ tidy:
 
 unit:
 	@test -n "$(RACE)" || echo "no C compiler: the tests run without the race detector"
-	go test -timeout 30m $(RACE) -skip '^TestFault' $$(go list $(PACKAGES) | grep -v -e internal/delta -e test/stores -e cmd/update-repo)
-	# Real programs and ten thousand damaged patches go through the delta coder here, and servers and a hundred publishers
-	# through one process: too slow for the race detector.
-	go test -timeout 30m ./internal/delta ./test/stores ./cmd/update-repo/...
+	go test -timeout 30m $(RACE) -skip '^Test(Fault|Deltas)' $$(go list $(PACKAGES) | grep -v -e internal/delta -e 'go-updater/test$$' -e test/stores -e cmd/update-repo)
+	# What the delta coder does beside each other.
+	go test -timeout 30m $(RACE) -run '^Test(AnyNumberOfProcessors|Within|AlignmentOfParts|OddPrograms)$$/position' ./internal/delta
+	# Real programs and ten thousand damaged patches go through the delta coder here, thousands of files through decoders and
+	# oracles on one goroutine, and servers and a hundred publishers through one process: too slow for the race detector.
+	go test -timeout 30m ./internal/delta ./test ./test/stores ./cmd/update-repo/...
+	go test -timeout 30m -run '^TestDeltas' ./repo
 
 # Without -race, which makes the thousands of updates slow and finds nothing more in them.
 fault:

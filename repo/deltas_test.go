@@ -101,7 +101,7 @@ func verifyAll(t *testing.T, dir string, opts ...updater.Option) {
 	}
 }
 
-func TestAddMakesDeltas(t *testing.T) {
+func TestDeltasMadeByAdd(t *testing.T) {
 	p, dir := programs(t), t.TempDir()
 	r := Open(store.NewDir(dir))
 	addVersion(t, r, "1.9.0", p[0], Deltas{Last: 3})
@@ -136,7 +136,7 @@ func TestAddMakesDeltas(t *testing.T) {
 }
 
 // A release that is replaced gets deltas of its own, and those from it are dropped: they are for another binary.
-func TestReplacedBase(t *testing.T) {
+func TestDeltasOfReplacedBase(t *testing.T) {
 	p, dir := programs(t), t.TempDir()
 	r := Open(store.NewDir(dir))
 	addVersion(t, r, "1.0.0", p[0], Deltas{})

@@ -244,7 +244,7 @@ func TestPrune(t *testing.T) {
 }
 
 // The very client takes a delta where there is one, and a chain to where there is none from what is installed.
-func TestClientTakesDeltas(t *testing.T) {
+func TestDeltasTakenByClient(t *testing.T) {
 	p, dir, k := programs(t), t.TempDir(), newKeys(t)
 	r := k.open(store.NewDir(dir))
 	root, err := r.Sign(ctx, k.init())

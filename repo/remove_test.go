@@ -34,7 +34,7 @@ func wholeOrGone(t *testing.T, s store.Store, root []byte, when string) bool {
 
 // One removes a release while another publishes it again, with the same bytes or forced with others, at any point of each other's way, on
 // a store without locks: none is broken, and nothing that was said to be published is lost.
-func TestRemoveBesideAdd(t *testing.T) {
+func TestFaultRemoveBesideAdd(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ signed, force bool }{"unsigned": {}, "unsigned, forced": {false, true}, "signed": {true, false}, "signed, forced": {true, true}} {
 		s, k := store.Store(lockless{&store.Mem{}}), newKeys(t)
