@@ -163,6 +163,9 @@ func TestVersionBefore(t *testing.T) {
 	if s := update("2"); s.BackupVersion != "1.2.3" || s.BackupSHA256 != sum([]byte("1")) {
 		t.Errorf("a second update: %+v", s)
 	}
+	if s := update("larger"); s.BackupVersion != "1.2.3" || s.BackupSHA256 != sum([]byte("2")) {
+		t.Errorf("a third update, of a target that is not hashed: %+v", s)
+	}
 	if s, err := Rollback(t.Context(), TargetFile(target)); err != nil || s.Version != "1.2.3" {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -172,7 +175,7 @@ func TestVersionBefore(t *testing.T) {
 	if err := os.WriteFile(target, []byte("foreign"), 0o751); err != nil {
 		t.Fatal(err)
 	}
-	if s := update("4", Probation(0, 0)); s.BackupVersion != "" {
+	if s := update("four", Probation(0, 0)); s.BackupVersion != "" {
 		t.Errorf("a foreign binary: %+v", s)
 	}
 }

@@ -78,10 +78,17 @@ const (
 // State is what was remembered when the Swap was opened, or by its last Commit.
 func (s *Swap) State() State { return s.state }
 
-// VersionOf is State.VersionOf, without a copy of the state.
+// VersionOf is the version of the target, whose hash or CRC-32 is in file; empty where that is unknown. An update knows the target by
+// its CRC-32 alone, and what it became by the hash alone; if these cannot be compared the mark can.
 //
 //go:noinline
-func (s *Swap) VersionOf(file Binary) string { return s.state.VersionOf(file) }
+func (s *Swap) VersionOf(file Binary) string {
+	version := s.state.VersionOf(file)
+	if version == "" && file.SHA256 == "" && s.stillUnclaimed() && s.state.Unclaimed.Fits(s.target, s.unclaimed) {
+		version = s.state.Installed.Version
+	}
+	return version
+}
 
 func (s *Swap) statePath() string { return filepath.Join(s.stateDir, "state.json") }
 
