@@ -88,7 +88,7 @@ func (r *Repo) firstRoot(init Init) (*rootMeta, error) {
 	if err := checkProduct(init.Product); err != nil {
 		return nil, err
 	}
-	if err := init.Lifetimes.check(); err != nil {
+	if err := init.Lifetimes.Check(); err != nil {
 		return nil, err
 	}
 	root := metadata.Root()

@@ -24,7 +24,8 @@ var defaultLifetimes = Lifetimes{
 
 const minLifetime = time.Minute
 
-func (l Lifetimes) check() error {
+// Check refuses what [Repo.Sign] and [Repo.ChangeRoot] do: roles that are not there, and less than a minute.
+func (l Lifetimes) Check() error {
 	for role, d := range l {
 		if _, known := defaultLifetimes[role]; !known {
 			return fmt.Errorf("there is no role %q; the roles are %v", role, topRoles)

@@ -82,7 +82,7 @@ func (r *Repo) nextRoot(base *signed, rc RootChange) (*rootMeta, bool, error) {
 	if err := editRoles(next, rc); err != nil {
 		return nil, false, err
 	}
-	if err := rc.Lifetimes.check(); err != nil {
+	if err := rc.Lifetimes.Check(); err != nil {
 		return nil, false, err
 	}
 	lifetimes := lifetimesOf(next)

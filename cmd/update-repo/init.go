@@ -116,10 +116,14 @@ func (f *initFlags) parse(init *repo.Init) error {
 	for _, s := range f.thresholds {
 		role, value, _ := strings.Cut(s, "=")
 		n, err := strconv.Atoi(value)
-		if err != nil {
+		if err != nil || n < 1 {
 			return usageError{fmt.Errorf("--threshold %s is not ROLE=N", s)}
 		}
-		for _, role := range rolesOf(role) {
+		roles, err := roleArg(role)
+		if err != nil {
+			return err
+		}
+		for _, role := range roles {
 			init.Thresholds[role] = n
 		}
 	}
@@ -128,12 +132,21 @@ func (f *initFlags) parse(init *repo.Init) error {
 		if !ok {
 			return usageError{fmt.Errorf("--key %s is not ROLE=FILE.pub", s)}
 		}
+		roles, err := roleArg(role)
+		if err != nil {
+			return err
+		}
 		key, err := readPublicKey(file)
 		if err != nil {
 			return err
 		}
-		for _, role := range rolesOf(role) {
+		for _, role := range roles {
 			init.Keys[role] = append(init.Keys[role], key)
+		}
+	}
+	for role, n := range init.Thresholds {
+		if keys := 1 + len(init.Keys[role]); n > keys {
+			return misuse("name other maintainers' keys with --key "+role+"=FILE.pub", "%s has %d keys, so its threshold cannot be %d", role, keys, n)
 		}
 	}
 	var err error
@@ -156,7 +169,12 @@ func parseLifetimes(list []string) (repo.Lifetimes, error) {
 		if err != nil {
 			return nil, usageError{fmt.Errorf("--expires %s is not ROLE=DURATION, as in timestamp=48h", s)}
 		}
-		l[role] = d
+		for _, role := range rolesOf(role) {
+			l[role] = d
+		}
+	}
+	if err := l.Check(); err != nil {
+		return nil, usageError{err}
 	}
 	return l, nil
 }
