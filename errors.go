@@ -100,7 +100,7 @@ var (
 	// be tried.
 	ErrNoExec = errors.New("programs cannot be executed here")
 
-	// ErrHash: the binary has another checksum than its release says.
+	// ErrHash: the binary has another checksum than its release says, or the backup another than it had.
 	ErrHash = swap.ErrHash
 
 	// ErrNotExecutable and ErrOtherPlatform: the release's binary cannot run
@@ -158,6 +158,7 @@ func hints() []advice {
 		{ErrSignature, "check that the key belongs to this repository; if it does, do not install this release"},
 		{ErrOtherPlatform, "the release was published under the wrong os or arch; tell its publisher"},
 		{ErrNotExecutable, "the release does not hold a program for this platform; tell its publisher"},
+		{swap.ErrBackup, "leave this backup; update to the version that is wanted instead"},
 		{ErrHash, "try again later; if it stays so, tell the publisher"},
 		{ErrRejected, "try again later; if it stays so, tell the publisher"},
 		{store.ErrDowngrade, "use the https address that is meant"},

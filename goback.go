@@ -98,7 +98,7 @@ func (c *Config) bringBack(sw *swap.Swap, target string, t *probation.Trial) err
 		return cause.Errorf("%w: %w", ErrNoBackup, err)
 	}
 	if sum != t.From.SHA256 {
-		return cause.Errorf("%w: the backup has sha256 %s, not %s", ErrHash, sum, t.From.SHA256)
+		return cause.Errorf("%w: %w: sha256 is %s, not %s", swap.ErrBackup, ErrHash, sum, t.From.SHA256)
 	}
 	c.event(StepRollback, fmt.Sprintf("rolling %s back from version %s", target, t.To.Version))
 	return sw.Rollback()

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,7 +109,8 @@ func TestRollbackOfAnotherFile(t *testing.T) {
 				if err := os.WriteFile(target+".backup", backup, 0o751); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := Rollback(t.Context(), TargetFile(target)); !errors.Is(err, ErrHash) || !bytes.Equal(read(t, target), new) {
+				if _, err := Rollback(t.Context(), TargetFile(target)); !errors.Is(err, ErrHash) || !errors.Is(err, swap.ErrBackup) ||
+					!strings.Contains(Hint(err), "leave this backup") || !bytes.Equal(read(t, target), new) {
 					t.Fatalf("%s: a backup of %d bytes: %v", name, len(backup), err)
 				}
 			}
@@ -119,6 +121,55 @@ func TestRollbackOfAnotherFile(t *testing.T) {
 			if err != nil || status.SHA256 != sum(old) {
 				t.Fatalf("%s: %+v, %v", name, status, err)
 			}
+		}
+	}
+}
+
+// A target that is gone is no reason to put another file in its place than was backed up.
+func TestRollbackWithoutTarget(t *testing.T) {
+	old, new := buildPrograms(t)
+	r := newRepo(t)
+	r.publish(t, new, nil)
+	for name, c := range map[string]struct {
+		backup []byte
+		want   error
+	}{
+		"the backup": {old, nil},
+		"what was installed, as an update leaves it that fails then": {new, nil},
+		"another": {[]byte("evil"), swap.ErrBackup},
+	} {
+		for _, away := range []bool{false, true} {
+			opts := r.options(install(t, old), func(c *Config) error { c.renameAway = away; return nil })
+			if _, err := ApplyContext(t.Context(), opts...); err != nil {
+				t.Fatal(err)
+			}
+			status, err := Inspect(t.Context(), opts...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			target := status.Target
+			if err := os.Remove(target); err != nil {
+				t.Fatal(err)
+			}
+			if away { // which Open mends by itself, where it was an update that ended there
+				if err := os.Remove(filepath.Join(swap.StateDir(target), "state.json")); err != nil {
+					t.Fatal(err)
+				}
+				if c.want != nil {
+					continue // nobody knows then
+				}
+			}
+			if err := os.WriteFile(target+".backup", c.backup, 0o751); err != nil {
+				t.Fatal(err)
+			}
+			if status, err = Rollback(t.Context(), opts...); !errors.Is(err, c.want) {
+				t.Fatalf("%s, away %v: %v", name, away, err)
+			}
+			there, rerr := os.ReadFile(target)
+			if c.want != nil && rerr == nil || c.want == nil && (status.SHA256 != sum(c.backup) || !bytes.Equal(there, c.backup)) {
+				t.Errorf("%s, away %v: %+v, %d bytes", name, away, status, len(there))
+			}
+			scenario{}.checkClean(t, name, target)
 		}
 	}
 }

@@ -11,23 +11,23 @@ import (
 
 // Rollback makes the backup the target again; the backup stays. What was the target is gone.
 //
-// Errors: ErrNoBackup, ErrHash if the backup is not the file that it was,
+// Errors: ErrNoBackup, ErrBackup and ErrHash if the backup is not the file that it was,
 // and those of Commit.
 func (s *Swap) Rollback() error {
 	if err := s.checkForRollback(); err != nil {
 		return err
 	}
-	if _, err := s.fs.Lstat(s.target); errors.Is(err, fs.ErrNotExist) {
-		return s.fromBackup()
-	}
-	same, err := s.sameFile(s.target, Backup(s.target))
-	if err != nil || same {
-		return err // rolled back already
+	missing := s.absent(s.target)
+	if !missing {
+		same, err := s.sameFile(s.target, Backup(s.target))
+		if err != nil || same {
+			return err // rolled back already
+		}
 	}
 	if err := s.secondName(Backup(s.target), s.tempName()); err != nil {
 		return cause.Errorf("staging the backup: %w", err)
 	}
-	if err := s.rollback(); err != nil {
+	if err := s.rollback(missing); err != nil {
 		if !errors.Is(err, ErrNotDurable) {
 			s.fs.Remove(s.tempName())
 		}
@@ -36,23 +36,25 @@ func (s *Swap) Rollback() error {
 	return nil
 }
 
-func (s *Swap) rollback() error {
+func (s *Swap) rollback(missing bool) error {
 	file, err := Identify(s.fs, s.tempName())
 	if err != nil {
 		return err
 	}
 	want := s.state.Previous
-	if want.Known() && !want.Is(file) {
-		return cause.Errorf("%w: the backup has sha256 %s and crc32 %s, not %s%s", ErrHash, file.SHA256, file.CRC32, want.SHA256, want.CRC32)
+	// An update that failed between backup and state.json left what is installed as the backup.
+	ours := want.Is(file) || missing && s.state.Installed.Is(file)
+	if want.Known() && !ours {
+		return cause.Errorf("%w: %w: sha256 is %s and crc32 %s, not %s%s", ErrBackup, ErrHash, file.SHA256, file.CRC32, want.SHA256, want.CRC32)
 	}
-	back := Binary{Version: want.Version, SHA256: file.SHA256}
+	back := Binary{Version: s.state.VersionOf(file), SHA256: file.SHA256}
 	state := State{Installed: back, Previous: back, Time: time.Now().UTC().Truncate(time.Second)}
 	// A full disk must not keep a broken binary in place. What state.json said before is
 	// true after the rollback as well, and leads to the backup if a crash cuts it short.
 	if err := s.writeState(state); err != nil {
 		s.warn(cause.Errorf("rolling back without a note of it: %w", err))
 	}
-	if s.renameAway {
+	if s.renameAway && !missing {
 		return s.discard()
 	}
 	if err := s.fs.Rename(s.tempName(), s.target); err != nil {

@@ -58,8 +58,11 @@ var (
 	// ErrTampered: the staged file is no longer what was verified.
 	ErrTampered = errors.New("the staged file was changed by someone else")
 
-	// ErrHash: the staged bytes do not have the hash that they should have.
-	ErrHash = errors.New("the binary has another checksum than its release says")
+	// ErrHash: the staged bytes, or the backup's, do not have the hash that they should have.
+	ErrHash = errors.New("the binary has another checksum than it should have")
+
+	// ErrBackup: the backup is not the file that it was. It comes with ErrHash.
+	ErrBackup = errors.New("the backup was changed after it was made")
 
 	// ErrNotDurable: the swap is done, but the folder could not be synced,
 	// so a power loss may bring the old file back.
