@@ -103,8 +103,9 @@ func (c *Config) inTurn(state *trustState, ask func(store.Reader) error) error {
 		return err
 	}
 	var failures []error
-	for _, reader := range readers {
+	for i, reader := range readers {
 		state.from, state.noCache = c.fetcherOf(reader), false
+		state.from.Others = i+1 < len(readers)
 		err := ask(reader)
 		if mendable(err) {
 			state.noCache = true

@@ -18,10 +18,14 @@ import (
 //
 // Tried again are answers 429 and 5xx, cut, refused and stalled connections; with pauses that
 // double from half a second to half a minute, of which a random part is waited. What another try cannot mend (a missing
-// file, a certificate, a refused redirect) moves on to the next store at once.
+// file, a certificate, a refused redirect) moves on to the next store at once, and so does a connection that cannot be made, as
+// long as there is a next store.
 type Fetcher struct {
 	// Readers are tried in order.
 	Readers []Reader
+
+	// Others says that the caller has other stores to ask, should these be down.
+	Others bool
 
 	// Attempts is how many tries in a row may bring nothing, for each
 	// reader; 5 if zero. A try that came 64 KiB further starts the count anew.
@@ -126,7 +130,7 @@ func (s *memSpool) Write(p []byte) (int, error)   { s.data = append(s.data, p...
 func (f *Fetcher) Download(ctx context.Context, d Download) error {
 	var failures []error
 	for i, r := range f.Readers {
-		t := &transfer{f: f, r: r, d: d, noCache: d.NoCache, buf: make([]byte, min(bufferSize, max(d.Limit, 512)))}
+		t := &transfer{f: f, r: r, d: d, noCache: d.NoCache, last: !f.Others && i+1 == len(f.Readers), buf: make([]byte, min(bufferSize, max(d.Limit, 512)))}
 		err := t.run(ctx)
 		if err == nil || ctx.Err() != nil || isLocal(err) {
 			return err
@@ -198,6 +202,12 @@ func temporary(err error) bool {
 	}
 	timeout, ok := cause.Find[net.Error](err)
 	return ok && timeout.Timeout()
+}
+
+// isUnreachable tells whether a connection was never made.
+func isUnreachable(err error) bool {
+	op, ok := err.(*net.OpError)
+	return ok && op.Op == "dial"
 }
 
 func isCertificate(err error) bool {

@@ -82,6 +82,37 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
+// A server that is down is tried again, unless there is another one.
+func TestUnreachable(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "data") }))
+	defer server.Close()
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	for name, c := range map[string]struct {
+		urls   []string
+		pauses int
+		good   bool
+	}{
+		"alone": {[]string{gone.URL}, 2, false},
+		"first": {[]string{gone.URL, server.URL}, 0, true},
+		"both":  {[]string{gone.URL, gone.URL}, 2, false},
+	} {
+		pauses := 0
+		f := store.Fetcher{Attempts: 3, Sleep: func(context.Context, time.Duration) error { pauses++; return nil }}
+		for _, url := range c.urls {
+			r, err := store.NewHTTP(url, store.HTTPOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.Readers = append(f.Readers, r)
+		}
+		data, err := f.ReadFile(context.Background(), "f", 10, nil)
+		if (err == nil) != c.good || c.good && string(data) != "data" || pauses != c.pauses {
+			t.Errorf("%s: %q, %v after %d pauses, want %d", name, data, err, pauses, c.pauses)
+		}
+	}
+}
+
 // quiet is for servers whose complaints are expected.
 var quiet = log.New(io.Discard, "", 0)
 

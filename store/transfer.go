@@ -15,6 +15,7 @@ type transfer struct {
 	d   Download
 	buf []byte
 
+	last        bool // there is no store to move on to
 	fresh       bool // nothing in the spool may be used
 	noCache     bool
 	furthest    int64 // how far any try came
@@ -44,7 +45,7 @@ func (t *transfer) run(ctx context.Context) error {
 		case errors.Is(err, ErrBadRange) && restarts < maxRestarts:
 			restarts++
 			t.fresh = true
-		case !temporary(err):
+		case !temporary(err), !t.last && cause.Any(err, isUnreachable):
 			return err
 		default:
 			fruitless++
@@ -89,6 +90,10 @@ func (t *transfer) once(ctx context.Context) error {
 	source, version, have := t.d.Spool.Have()
 	if !t.fresh && source == t.r.String() && version != "" && have <= t.d.Limit {
 		req.Offset, req.Version = have, version
+	}
+	if req.Offset == t.d.Limit && req.Offset > 0 {
+		t.progress(have, have)
+		return nil // all that may come is there: an earlier process was ended between the last byte and Accept
 	}
 	object, err := t.r.Open(ctx, t.d.Name, req)
 	if err != nil {
