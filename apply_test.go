@@ -155,11 +155,15 @@ func TestPreflightComesFirst(t *testing.T) {
 		want  error
 		spoil func(target string)
 	}{
-		"target missing":  {ErrTargetMissing, func(target string) { os.Remove(target) }},
-		"backup a folder": {ErrObstructed, func(target string) { os.MkdirAll(target+".backup/x", 0o700) }},
-		"temp a folder":   {ErrObstructed, func(target string) { os.MkdirAll(filepath.Join(tempOf(target), "x"), 0o700) }},
-		"state a link":    {ErrObstructed, func(target string) { os.Symlink("/tmp", swap.StateDir(target)) }},
-		"world-writable":  {ErrUnsafeFolder, func(target string) { os.Chmod(filepath.Dir(target), 0o777) }},
+		"target missing":          {ErrTargetMissing, func(target string) { os.Remove(target) }},
+		"backup a folder":         {ErrObstructed, func(target string) { os.MkdirAll(target+".backup/x", 0o700) }},
+		"temp a folder":           {ErrObstructed, func(target string) { os.MkdirAll(filepath.Join(tempOf(target), "x"), 0o700) }},
+		"state.json a folder":     {ErrObstructed, folderIn("state.json")},
+		"state.json.new a folder": {ErrObstructed, folderIn("state.json.new")},
+		"spool a folder":          {ErrObstructed, folderIn("spool")},
+		"spool.json a folder":     {ErrObstructed, folderIn("spool.json")},
+		"state a link":            {ErrObstructed, func(target string) { os.Symlink("/tmp", swap.StateDir(target)) }},
+		"world-writable":          {ErrUnsafeFolder, func(target string) { os.Chmod(filepath.Dir(target), 0o777) }},
 	}
 	if runtime.GOOS == "windows" {
 		delete(cases, "world-writable") // a mode says nothing there
@@ -174,6 +178,10 @@ func TestPreflightComesFirst(t *testing.T) {
 	if r.count() != 0 {
 		t.Errorf("%d requests were made", r.count())
 	}
+}
+
+func folderIn(name string) func(target string) {
+	return func(target string) { os.MkdirAll(filepath.Join(swap.StateDir(target), name), 0o700) }
 }
 
 func TestPlantedLinks(t *testing.T) {
@@ -353,6 +361,27 @@ func TestMirrors(t *testing.T) {
 	}
 }
 
+// A repository that is down costs no pauses while there is another one.
+func TestFirstRepositoryDown(t *testing.T) {
+	old, new := buildPrograms(t)
+	down, good := newSignedRepo(t, new), newSignedRepo(t, new)
+	down.Close()
+	tried := OnEvent(func(e Event) {
+		if e.Step == StepWarning && strings.Contains(e.Message, "; retry") {
+			t.Errorf("warning: %s", e.Message)
+		}
+	})
+	for name, options := range map[string]func(target string, more ...Option) []Option{
+		"unsigned": down.testRepo.options,
+		"signed":   down.options,
+	} {
+		target := install(t, old)
+		if _, err := ApplyContext(context.Background(), options(target, Mirrors(good.URL), tried)...); err != nil || !bytes.Equal(read(t, target), new) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestCancelAndHang(t *testing.T) {
 	_, new := buildPrograms(t)
 	r := newRepo(t)
@@ -394,15 +423,37 @@ func TestCustomDownloader(t *testing.T) {
 }
 
 func TestNoRoom(t *testing.T) {
-	_, new := buildPrograms(t)
+	old, new := buildPrograms(t)
 	r := newRepo(t)
 	r.publish(t, new, nil)
-	refused(t, r, ErrNoRoom, func(c *Config) error { c.fs = smallDisk{disk.OS}; return nil })
+	refused(t, r, ErrNoRoom, onDiskWith(1<<10))
 	if r.count() != 0 {
 		t.Errorf("%d requests were made", r.count())
 	}
+
+	// Room for the binary alone: how large the download is says release.json, and it may be a delta.
+	room := onDiskWith(uint64(len(new)) + slack + 10_000)
+	refused(t, r, ErrNoRoom, room)
+	if r.count() != 1 {
+		t.Errorf("%d requests were made, want that for release.json", r.count())
+	}
+	d := newDeltaRepo(t)
+	d.add(t, "1.2.2", old)
+	d.add(t, "1.2.3", new, "1.2.2")
+	target := install(t, old)
+	if _, err := ApplyContext(context.Background(), d.options(target, room)...); err != nil || !bytes.Equal(read(t, target), new) {
+		t.Errorf("a delta for which there is room: %v", err)
+	}
 }
 
-type smallDisk struct{ disk.FS }
+// onDiskWith has a disk say that so many bytes are free.
+func onDiskWith(free uint64) Option {
+	return func(c *Config) error { c.fs = smallDisk{disk.OS, free}; return nil }
+}
 
-func (smallDisk) Free(string) (uint64, error) { return 1 << 10, nil }
+type smallDisk struct {
+	disk.FS
+	free uint64
+}
+
+func (d smallDisk) Free(string) (uint64, error) { return d.free, nil }

@@ -151,6 +151,16 @@ func TestResumeAfterKill(t *testing.T) {
 		}, func(half int) []string {
 			return []string{fmt.Sprintf("bytes=%d-", half), ""}
 		}},
+		"all of it had come": {func(t *testing.T, r *testRepo, spool string) {
+			if err := os.WriteFile(spool, r.files[testFolder+"tool.zst"], 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, func(int) []string { return nil }},
+		"as many bytes had come, and wrong ones": {func(t *testing.T, r *testRepo, spool string) {
+			if err := os.WriteFile(spool, make([]byte, len(r.files[testFolder+"tool.zst"])), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, func(int) []string { return []string{""} }},
 		"the spool's description is none": {func(t *testing.T, _ *testRepo, spool string) {
 			if err := os.WriteFile(spool+".json", make([]byte, 100), 0o600); err != nil {
 				t.Fatal(err)
@@ -252,6 +262,17 @@ func TestFolderNotWritable(t *testing.T) {
 		t.Error("the target was changed")
 	}
 	os.Chmod(dir, 0o755)
+
+	// Nor may the user know what is in there.
+	closed := filepath.Join(dir, "closed")
+	if err := os.Mkdir(closed, 0); err != nil {
+		t.Fatal(err)
+	}
+	again := child(t, r.URL, filepath.Join(closed, "tool"))
+	again.Path, again.Dir, again.SysProcAttr = cmd.Path, cmd.Dir, cmd.SysProcAttr
+	if out, err := again.CombinedOutput(); err != nil || string(out) != "not writable\n" {
+		t.Errorf("in a folder that cannot be entered: %s, %v", out, err)
+	}
 }
 
 // Without TargetFile the running program is replaced, under the path that it was started by.

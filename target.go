@@ -78,7 +78,7 @@ func resolve(target string) (string, error) {
 		return resolved, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return "", cause.Errorf("resolving the target %s: %w", target, err)
+		return "", cause.Errorf("resolving the target %s: %w", target, onDisk(err))
 	}
 	folder, err := filepath.EvalSymlinks(filepath.Dir(target))
 	if to, lerr := os.Readlink(target); lerr == nil {
@@ -88,7 +88,7 @@ func resolve(target string) (string, error) {
 		return "", cause.Errorf("%w: %s", ErrTargetMissing, target)
 	}
 	if err != nil {
-		return "", cause.Errorf("resolving the target %s: %w", target, err)
+		return "", cause.Errorf("resolving the target %s: %w", target, onDisk(err))
 	}
 	return filepath.Join(folder, filepath.Base(target)), nil
 }

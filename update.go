@@ -67,7 +67,9 @@ func (p *Plan) prepare() (*Staged, error) {
 		return nil, onDisk(err)
 	}
 	s := &Staged{Plan: p, swap: sw}
-	s.file, err = sw.Create()
+	if err = c.checkNames(p.Target); err == nil {
+		s.file, err = sw.Create()
+	}
 	if err == nil {
 		err = s.checkRoom()
 	}
@@ -81,11 +83,23 @@ func (p *Plan) prepare() (*Staged, error) {
 	return s, nil
 }
 
+// checkNames refuses folders where files of the state folder belong, rather than to find them when all is fetched.
+func (c *Config) checkNames(target string) error {
+	for _, name := range []string{"state.json", "state.json.new", "spool", "spool.json"} {
+		name = filepath.Join(c.stateFolder(target), name)
+		if info, err := c.fs.Lstat(name); err == nil && info.IsDir() {
+			return cause.Errorf("%w: %s is a folder", ErrObstructed, name)
+		}
+	}
+	return nil
+}
+
 // slack is what folders, state and the file system's own records may take.
 const slack = 256 << 10
 
 // checkRoom makes sure that there is room for the archive, the new binary and,
-// where it is a copy, the backup. What is not known is taken to be as large as the old binary.
+// where it is a copy, the backup. A binary whose size is not known is taken to be as large as the old one. Before release.json
+// is there no archive counts: it may be a delta of a few bytes.
 func (s *Staged) checkRoom() error {
 	p := s.Plan
 	old, err := p.c.fs.Lstat(p.Target)
@@ -96,7 +110,7 @@ func (s *Staged) checkRoom() error {
 	if binary == 0 {
 		binary = old.Size()
 	}
-	if archive == 0 {
+	if archive == 0 && p.Spec != nil {
 		archive = binary / 2
 	}
 	if p.Fetch >= 0 {
