@@ -130,11 +130,12 @@ func TestHostileRepositories(t *testing.T) {
 				if !strings.HasSuffix(req.URL.Path, "release.json") {
 					return false
 				}
-				for {
+				for range 1000 { // not more, should the limit fail
 					if _, err := w.Write(make([]byte, 64<<10)); err != nil {
-						return true
+						break
 					}
 				}
+				return true
 			}
 		}},
 	} {

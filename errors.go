@@ -158,7 +158,7 @@ func hints() []advice {
 		{ErrSignature, "check that the key belongs to this repository; if it does, do not install this release"},
 		{ErrOtherPlatform, "the release was published under the wrong os or arch; tell its publisher"},
 		{ErrNotExecutable, "the release does not hold a program for this platform; tell its publisher"},
-		{swap.ErrBackup, "leave this backup; update to the version that is wanted instead"},
+		{swap.ErrBackup, "leave this backup; install the version that is wanted instead"},
 		{ErrHash, "try again later; if it stays so, tell the publisher"},
 		{ErrRejected, "try again later; if it stays so, tell the publisher"},
 		{store.ErrDowngrade, "use the https address that is meant"},

@@ -563,6 +563,9 @@ func TestStateInTheWay(t *testing.T) {
 		"file":     func(path string) error { return os.WriteFile(path, []byte("x"), 0o600) },
 		"writable": func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, 0o777)) },
 	}
+	if os.Geteuid() == 0 {
+		plants["another user's"] = func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chown(path, 4321, 4321)) }
+	}
 	if runtime.GOOS == "windows" {
 		delete(plants, "writable") // a mode says nothing there
 	}

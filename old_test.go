@@ -174,6 +174,43 @@ func TestRollbackWithoutTarget(t *testing.T) {
 	}
 }
 
+// Before the first update nothing is known of a backup. In a folder in which others may create files it is not theirs that is
+// brought back.
+func TestRollbackToAnotherUsersFile(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("giving files away needs root")
+	}
+	old, new := buildPrograms(t)
+	for name, c := range map[string]struct {
+		folder, target, backup int // whose they are
+		want                   error
+	}{
+		"another's":        {0, 0, 4321, ErrUnsafeFolder},
+		"root's":           {4321, 4321, 0, nil},
+		"of the folder's":  {4321, 0, 4321, nil},
+		"of the target's":  {0, 4321, 4321, nil},
+		"of nobody's here": {1234, 1234, 4321, ErrUnsafeFolder},
+	} {
+		target := install(t, new)
+		backup := target + ".backup"
+		if err := os.WriteFile(backup, old, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for path, uid := range map[string]int{filepath.Dir(target): c.folder, target: c.target, backup: c.backup} {
+			if err := os.Chown(path, uid, uid); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := new
+		if c.want == nil {
+			want = old
+		}
+		if _, err := Rollback(t.Context(), TargetFile(target)); !errors.Is(err, c.want) || !bytes.Equal(read(t, target), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // What was replaced is remembered, so that the backup's version is known.
 func TestBackupIsKnown(t *testing.T) {
 	old, new := buildPrograms(t)

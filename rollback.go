@@ -15,7 +15,7 @@ import (
 // concern the target and messages matter.
 //
 // Errors: ErrNoBackup, ErrBusy, ErrHash if the backup is not the binary that
-// was backed up, ErrNotDurable, and those of the disk.
+// was backed up, ErrUnsafeFolder if nothing is known of it and it is another user's, ErrNotDurable, and those of the disk.
 func Rollback(ctx context.Context, opts ...Option) (*Status, error) {
 	c, target, err := targetConfig(opts)
 	if err != nil {

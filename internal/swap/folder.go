@@ -91,20 +91,29 @@ func CheckFolder(fsys disk.FS, folder, trusted string) error {
 	if !info.IsDir() {
 		return cause.Errorf("%w: the state folder %s is no folder", ErrObstructed, folder)
 	}
-	uid, _, unix := disk.Owner(info)
-	if !unix {
+	if _, _, unix := disk.Owner(info); !unix {
 		return nil
 	}
 	parent, err := fsys.Lstat(trusted)
 	if err != nil {
 		return err
 	}
-	parentUID, _, _ := disk.Owner(parent)
-	if uid != os.Geteuid() && uid != 0 && uid != parentUID {
+	if uid, foreign := belongs(info, parent); foreign {
 		return cause.Errorf("%w: the state folder %s belongs to user %d", ErrUnsafeFolder, folder, uid)
 	}
 	if info.Mode().Perm()&0o022 != 0 {
 		return cause.Errorf("%w: the state folder %s has mode %v", ErrUnsafeFolder, folder, info.Mode())
 	}
 	return nil
+}
+
+// belongs tells whose a file is, and whether that is somebody else than we, root, and the owners of others.
+func belongs(info fs.FileInfo, others ...fs.FileInfo) (uid int, foreign bool) {
+	uid, _, unix := disk.Owner(info)
+	foreign = unix && uid != os.Geteuid() && uid != 0
+	for _, other := range others {
+		owner, _, _ := disk.Owner(other)
+		foreign = foreign && uid != owner
+	}
+	return uid, foreign
 }

@@ -11,7 +11,8 @@ import (
 
 // Rollback makes the backup the target again; the backup stays. What was the target is gone.
 //
-// Errors: ErrNoBackup, ErrBackup and ErrHash if the backup is not the file that it was,
+// Errors: ErrNoBackup, ErrBackup and ErrHash if the backup is not the file that it was, ErrUnsafeFolder if that is
+// unknown and it is somebody else's,
 // and those of Commit.
 func (s *Swap) Rollback() error {
 	if err := s.checkForRollback(); err != nil {
@@ -83,6 +84,21 @@ func (s *Swap) checkForRollback() error {
 	}
 	if info.Size() == 0 {
 		return cause.Errorf("%w: %s is empty", ErrNoBackup, Backup(s.target))
+	}
+	if s.state.Previous.Known() {
+		return nil // then its bytes tell
+	}
+	// In a folder like /tmp anybody may have put it there.
+	folder, err := s.fs.Lstat(s.dir)
+	if err != nil {
+		return err
+	}
+	others := []fs.FileInfo{folder}
+	if target, err := s.fs.Lstat(s.target); err == nil {
+		others = append(others, target)
+	}
+	if uid, foreign := belongs(info, others...); foreign {
+		return cause.Errorf("%w: %s belongs to user %d", ErrUnsafeFolder, Backup(s.target), uid)
 	}
 	return nil
 }
