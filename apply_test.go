@@ -87,14 +87,6 @@ func TestHostileRepositories(t *testing.T) {
 		"hash of another binary": {ErrHash, func(r *testRepo) {
 			r.publish(t, new, func(s map[string]any) { s["hash"] = goodHash; s["binary"] = "tool.zst" })
 		}},
-		"decompression bomb": {ErrRejected, func(r *testRepo) {
-			bomb := zstdOf(t, make([]byte, 64<<20))
-			r.publish(t, new, func(s map[string]any) {
-				s["artifacts"] = []any{map[string]any{"file": "bomb.zst", "encoding": "zstd"}}
-				s["binary"] = "bomb.zst"
-			})
-			r.put("bomb.zst", bomb)
-		}},
 		"larger window than allowed": {ErrRejected, func(r *testRepo) {
 			r.publish(t, new, func(s map[string]any) {
 				s["artifacts"] = []any{map[string]any{"file": "w.zst", "encoding": "zstd"}}

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/choria-io/go-updater/internal/disk"
+	"github.com/choria-io/go-updater/internal/disk/disktest"
 	"github.com/choria-io/go-updater/internal/managed"
 	"github.com/choria-io/go-updater/internal/swap"
 	"github.com/choria-io/go-updater/store"
@@ -51,6 +53,35 @@ func TestConcatenatedStreams(t *testing.T) {
 	})
 	r.put("more.zst", more)
 	refused(t, r, ErrRejected)
+}
+
+// Of a decompression bomb no more is written than the release says, or than the caller allows where it says nothing.
+func TestBomb(t *testing.T) {
+	_, new := buildPrograms(t)
+	bomb := zstdOf(t, make([]byte, 64<<20))
+	for name, limit := range map[string]int64{"the release's size": int64(len(new)), "none": 2 << 20} {
+		r := newRepo(t)
+		r.publish(t, new, func(spec map[string]any) {
+			spec["binary"], spec["artifacts"] = "bomb.zst", []any{map[string]any{"file": "bomb.zst", "encoding": "zstd"}}
+			if name == "none" {
+				delete(spec, "size")
+			}
+		})
+		r.put("bomb.zst", bomb)
+		written := int64(0)
+		refused(t, r, ErrRejected, MaxSize(2<<20), func(c *Config) error {
+			c.fs = disktest.Wrap(disk.OS, disktest.Hooks{Before: func(op disktest.Op) error {
+				if op.Kind == "write" && strings.HasSuffix(op.Path, ".updater-new") {
+					written = max(written, op.Offset+int64(len(op.Data)))
+				}
+				return nil
+			}})
+			return nil
+		})
+		if written == 0 || written > limit {
+			t.Errorf("%s: %d bytes were written, at most %d may be", name, written, limit)
+		}
+	}
 }
 
 // An archive is held to its own hash before it is decoded, though the right binary might come out of it.

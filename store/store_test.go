@@ -224,8 +224,10 @@ func TestRedirects(t *testing.T) {
 	if err != nil || string(data) != "data" || seen.Get("X-Token") != "" || seen.Get("Authorization") != "" {
 		t.Errorf("another host got %v, %v", seen, err)
 	}
-	if _, _, err := fetch(t, to("/f"), store.HTTPOptions{}); !errors.Is(err, store.ErrRedirects) {
-		t.Errorf("a loop: %v", err)
+	requests := 0
+	loop := func(w http.ResponseWriter, r *http.Request) { requests++; to("/f")(w, r) }
+	if _, _, err := fetch(t, loop, store.HTTPOptions{}); !errors.Is(err, store.ErrRedirects) || requests != store.MaxRedirects+1 {
+		t.Errorf("a loop: %v after %d requests", err, requests)
 	}
 
 	tls := httptest.NewTLSServer(to(other.URL))
