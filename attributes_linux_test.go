@@ -11,6 +11,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/choria-io/go-updater/internal/disk"
+	"github.com/choria-io/go-updater/internal/disk/disktest"
 )
 
 // Mode, owner, extended attributes and capabilities go over to the new file,
@@ -83,6 +86,58 @@ func TestAttributes(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("rollback")
+}
+
+// A user who may not carry over what makes the program privileged is told before anything is asked for; an owner alone is a warning.
+func TestPrivilegesAreNotLost(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	old, new := buildPrograms(t)
+	for name, c := range map[string]struct {
+		give    func(target string) error
+		refuses string // the operation that this user may not do
+		want    error
+	}{
+		"owner": {func(target string) error { return os.Chown(target, 1234, 2345) }, "chown", nil},
+		"setuid": {func(target string) error {
+			return errors.Join(os.Chown(target, 1234, 2345), os.Chmod(target, 0o751|os.ModeSetuid))
+		}, "chown", ErrAttributes},
+		"setgid": {func(target string) error {
+			return errors.Join(os.Chown(target, 1234, 2345), os.Chmod(target, 0o751|os.ModeSetgid))
+		}, "chown", ErrAttributes},
+		"capabilities": {func(target string) error {
+			// cap_net_bind_service=ep, as the kernel keeps it.
+			return unix.Setxattr(target, "security.capability", []byte{1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 0)
+		}, "setxattr", ErrAttributes},
+	} {
+		r := newRepo(t)
+		r.publish(t, new, nil)
+		target := install(t, old)
+		if err := c.give(target); errors.Is(err, errors.ErrUnsupported) {
+			t.Logf("%s: %v", name, err)
+			continue
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		warned := false
+		fsys := disktest.Wrap(disk.OS, disktest.Hooks{Before: func(op disktest.Op) error {
+			if op.Kind == c.refuses {
+				return syscall.EPERM
+			}
+			return nil
+		}})
+		_, err := ApplyContext(t.Context(), r.options(target, func(c *Config) error { c.fs = fsys; return nil },
+			OnEvent(func(e Event) { warned = warned || e.Step == StepWarning }))...)
+		switch {
+		case !errors.Is(err, c.want):
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		case c.want != nil && (Hint(err) == "" || r.count() != 0 || !bytes.Equal(read(t, target), old)):
+			t.Errorf("%s: %d requests, hint %q", name, r.count(), Hint(err))
+		case c.want == nil && (!warned || !bytes.Equal(read(t, target), new)):
+			t.Errorf("%s: warned %v", name, warned)
+		}
+	}
 }
 
 func xattr(t *testing.T, path, name string) []byte {
