@@ -306,6 +306,23 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
+// A key that is none is told before anything is asked for: crypto/ed25519 panics at it.
+func TestPublicKeySize(t *testing.T) {
+	_, new := buildPrograms(t)
+	r := newRepo(t)
+	r.publish(t, new, func(s map[string]any) {
+		s["signature"] = base64.StdEncoding.EncodeToString(make([]byte, ed25519.SignatureSize))
+	})
+	for _, n := range []int{1, ed25519.PublicKeySize - 1, ed25519.PublicKeySize + 1, ed25519.PrivateKeySize} {
+		if _, err := Check(context.Background(), r.options(install(t, new), PublicKey(make([]byte, n)))...); err == nil {
+			t.Errorf("a key of %d bytes is accepted", n)
+		}
+	}
+	if r.count() != 0 {
+		t.Errorf("%d requests were made", r.count())
+	}
+}
+
 // A connection that is cut goes on where it was, in the same process.
 func TestResume(t *testing.T) {
 	old, new := buildPrograms(t)

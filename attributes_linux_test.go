@@ -48,6 +48,10 @@ func TestAttributes(t *testing.T) {
 			attributes["system.posix_acl_access"] = true
 		}
 	}
+	bound := map[string]bool{} // to the bytes, or to the file system
+	for _, name := range []string{"security.ima", "user.overlay.opaque"} {
+		bound[name] = unix.Setxattr(target, name, []byte("y"), 0) == nil
+	}
 	before := map[string][]byte{}
 	for name := range attributes {
 		before[name] = xattr(t, target, name)
@@ -82,6 +86,11 @@ func TestAttributes(t *testing.T) {
 		t.Error("the target is not new")
 	}
 	check("update")
+	for name, set := range bound {
+		if _, err := unix.Getxattr(target, name, make([]byte, 8)); set && err == nil {
+			t.Errorf("attribute %s was carried over", name)
+		}
+	}
 	if _, err := Rollback(context.Background(), TargetFile(target)); err != nil {
 		t.Fatal(err)
 	}

@@ -668,6 +668,40 @@ func TestStateOfTheFuture(t *testing.T) {
 	}
 }
 
+// What lies where a custom Downloader will write is removed before, or stops the update, and what it writes is bounded.
+func TestCustomDownloaderPlanted(t *testing.T) {
+	old, new := buildPrograms(t)
+	victim := filepath.Join(t.TempDir(), "victim")
+	for name, c := range map[string]struct {
+		plant func(path string) error
+		max   int64
+		want  error
+	}{
+		"link": {func(path string) error {
+			return errors.Join(os.WriteFile(victim, []byte("precious"), 0o600), os.Symlink(victim, path))
+		}, 1 << 30, nil},
+		"folder":    {func(path string) error { return os.Mkdir(path, 0o700) }, 1 << 30, ErrObstructed},
+		"too large": {func(string) error { return nil }, int64(len(new)) - 1, ErrRejected},
+	} {
+		target := install(t, old)
+		if err := c.plant(target + ".new"); err != nil {
+			t.Fatal(err)
+		}
+		err := Apply(TargetFile(target), SourceRepo("nowhere"), Version("1"), Logger(log.New(io.Discard, "", 0)), MaxSize(c.max),
+			DownloadMethod(&customDownloader{data: new}))
+		want := old
+		if c.want == nil {
+			want = new
+		}
+		if !errors.Is(err, c.want) || !bytes.Equal(read(t, target), want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	if string(read(t, victim)) != "precious" {
+		t.Error("a planted link was followed")
+	}
+}
+
 // signedDownloader is a custom Downloader whose spec has a size and a signature.
 type signedDownloader struct {
 	customDownloader

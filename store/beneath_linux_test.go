@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -10,7 +12,30 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/choria-io/go-updater/internal/disk"
 )
+
+// A FIFO in a folder is no file, and keeps nobody waiting.
+func TestDirFIFO(t *testing.T) {
+	folder := t.TempDir()
+	if err := unix.Mkfifo(filepath.Join(folder, "release.json"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		_, err := NewDir(folder).Open(context.Background(), "release.json", Request{})
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		if !errors.Is(err, disk.ErrNotRegular) {
+			t.Errorf("%v, want ErrNotRegular", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("opening a FIFO waits")
+	}
+}
 
 // In folders full of links, to each other, to nowhere, in circles and out, openBeneath opens what [os.Root] opens, and
 // nothing else; and leaves no descriptor open.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // A link that takes a file's place after it was looked at is not followed either.
@@ -26,5 +28,25 @@ func TestOpenDoesNotFollow(t *testing.T) {
 		if err == nil {
 			f.Close()
 		}
+	}
+	// Nor does a FIFO that does so keep anyone waiting.
+	if err := syscall.Mkfifo(dir+"/fifo", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		f, err := openNoFollow(dir+"/fifo", os.O_RDONLY)
+		if err == nil {
+			f.Close()
+		}
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("opening a FIFO waits")
 	}
 }
