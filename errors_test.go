@@ -55,7 +55,7 @@ func TestWhatIsMissing(t *testing.T) {
 	}
 }
 
-// A path that is mistyped, or a link to what is gone, is told, and gets no state folder.
+// A path that is mistyped, of a folder, or a link to what is gone, is told, and gets no state folder.
 func TestMistypedTargets(t *testing.T) {
 	_, new := buildPrograms(t)
 	r := newRepo(t)
@@ -76,13 +76,30 @@ func TestMistypedTargets(t *testing.T) {
 			}
 		}
 	}
+	// An empty path is the current folder.
+	below := filepath.Join(folder, "below")
+	if err := os.Mkdir(below, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(below)
+	for _, target := range []string{"", folder} {
+		_, aerr := ApplyContext(t.Context(), r.options(target)...)
+		_, cerr := Check(t.Context(), r.options(target)...)
+		_, rerr := Rollback(t.Context(), TargetFile(target))
+		_, ierr := Inspect(t.Context(), TargetFile(target))
+		for _, err := range []error{aerr, cerr, rerr, ierr} {
+			if !errors.Is(err, ErrObstructed) || !strings.Contains(err.Error(), "no regular file") {
+				t.Errorf("%q: %v", target, err)
+			}
+		}
+	}
 	if err := Confirm(t.Context(), TargetFile(missing)); err != nil {
 		t.Error(err)
 	}
 	if was, err := Unhold(t.Context(), "1.2.3", TargetFile(missing)); was || err != nil {
 		t.Error(was, err)
 	}
-	if left, err := os.ReadDir(folder); err != nil || len(left) != 1 {
+	if left, err := os.ReadDir(folder); err != nil || len(left) != 2 {
 		t.Errorf("left: %v, %v", left, err)
 	}
 }

@@ -51,7 +51,7 @@ type Plan struct {
 // Check finds out what an update would do: whether there is anything to do,
 // what would be fetched and why. It changes nothing, takes no lock, and needs no right to write.
 //
-// Errors, beside those of the network: ErrTargetMissing, ErrManaged,
+// Errors, beside those of the network: ErrTargetMissing, ErrObstructed, ErrManaged,
 // ErrContainer, ErrRejected, ErrSignature; fs.ErrNotExist where there is no
 // such release.
 func Check(ctx context.Context, opts ...Option) (*Plan, error) {

@@ -75,6 +75,9 @@ func samePath(a, b string) bool {
 func resolve(target string) (string, error) {
 	resolved, err := filepath.EvalSymlinks(target)
 	if err == nil {
+		if info, err := os.Lstat(resolved); err == nil && !info.Mode().IsRegular() {
+			return "", cause.Errorf("%w: the target %s is no regular file", ErrObstructed, resolved)
+		}
 		return resolved, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
