@@ -167,6 +167,10 @@ func TestPreflightComesFirst(t *testing.T) {
 		if _, err := ApplyContext(context.Background(), r.options(target)...); !errors.Is(err, c.want) || Hint(err) == "" {
 			t.Errorf("%s: %v (hint %q), want %v", name, err, Hint(err), c.want)
 		}
+		_, found, err := Diagnose(context.Background(), r.options(target)...) // owner, folder, state, ...
+		if err != nil && !errors.Is(err, c.want) || err == nil && found[1].OK && found[2].OK && name != "temp a folder" {
+			t.Errorf("%s: the diagnosis says %v (%v)", name, found, err)
+		}
 	}
 	if r.count() != 0 {
 		t.Errorf("%d requests were made", r.count())

@@ -71,9 +71,12 @@ func (c *Config) findOwner(ctx context.Context, target string) Finding {
 	return found
 }
 
-// findFolder tries whether the target's folder can be written.
+// findFolder tells whether the target's folder is fit for an update: safe, with room, and writable.
 func (c *Config) findFolder(target string) Finding {
 	folder := filepath.Dir(target)
+	if err := swap.CheckPlace(c.fs, target); err != nil {
+		return Finding{false, err.Error(), Hint(err)}
+	}
 	if free, err := c.fs.Free(folder); err == nil && free < slack {
 		return Finding{false, fmt.Sprintf("%s has room for %d bytes", folder, free), Hint(ErrNoRoom)}
 	}

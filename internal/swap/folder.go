@@ -26,21 +26,33 @@ func ownName(target, suffix string) string {
 	return filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".updater"+suffix)
 }
 
-// checkFolder refuses a folder in which anybody may replace files: what was
+// CheckPlace refuses a target in a folder in which anybody may replace files: what was
 // verified in it could be exchanged a moment later. With the sticky bit, as
-// /tmp has it, only a file's owner may.
-func (s *Swap) checkFolder() error {
-	info, err := s.fs.Lstat(s.dir)
+// /tmp has it, only a file's owner may. It also refuses what would stop the backup's rename.
+//
+// Errors: ErrTargetMissing, ErrUnsafeFolder, ErrObstructed, or that of the file system.
+func CheckPlace(fsys disk.FS, target string) error {
+	dir := filepath.Dir(target)
+	info, err := fsys.Lstat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return cause.Errorf("%w: %s", ErrTargetMissing, s.target)
+		return cause.Errorf("%w: %s", ErrTargetMissing, target)
 	}
 	if err != nil {
 		return err
 	}
 	if worldWritable(info) {
-		return cause.Errorf("%w: %s has mode %v", ErrUnsafeFolder, s.dir, info.Mode())
+		return cause.Errorf("%w: %s has mode %v", ErrUnsafeFolder, dir, info.Mode())
 	}
-	return s.checkBackup()
+	info, err = fsys.Lstat(Backup(target))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.IsDir():
+		return cause.Errorf("%w: %s is a folder", ErrObstructed, Backup(target))
+	}
+	return nil
 }
 
 func worldWritable(info fs.FileInfo) bool {
@@ -48,20 +60,6 @@ func worldWritable(info fs.FileInfo) bool {
 		return false // the mode is made up there
 	}
 	return info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0
-}
-
-// checkBackup finds out before any download what would stop the backup's rename.
-func (s *Swap) checkBackup() error {
-	info, err := s.fs.Lstat(Backup(s.target))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case info.IsDir():
-		return cause.Errorf("%w: %s is a folder", ErrObstructed, Backup(s.target))
-	}
-	return nil
 }
 
 func (s *Swap) openState() error { return OpenFolder(s.fs, s.stateDir, s.dir) }

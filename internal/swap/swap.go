@@ -157,7 +157,7 @@ func Open(o Options) (*Swap, error) {
 		s.warn = func(error) {}
 	}
 
-	if err := s.checkFolder(); err != nil {
+	if err := CheckPlace(s.fs, s.target); err != nil {
 		return nil, err
 	}
 	if s.unknown() {
