@@ -31,7 +31,7 @@ type Result struct {
 	// Applied is false when there was nothing to do.
 	Applied bool
 
-	// Backup is where the previous binary is.
+	// Backup is where the previous binary is. Before the first update nothing is there.
 	Backup string
 }
 

@@ -77,7 +77,7 @@ func addCommand() *cobra.Command {
 	c.Flags().StringVar(&variant, "variant", "", "variant of the architecture, or none (default: what the file says, unless --arch is given)")
 	c.Flags().BoolVar(&a.Force, "force", false, "replace what is there, and accept any file and platform")
 	c.Flags().BoolVar(&a.Uncompressed, "uncompressed", false, "additionally store the file uncompressed")
-	c.Flags().StringVar(&a.Zst, "zst", "", "use this zstd archive of the binary instead of making one")
+	c.Flags().StringVar(&a.Zst, "zst", "", "use this zstd archive of the binary instead of making one; clients decode windows of at most 8 MiB, as of zstd -19 --zstd=wlog=23")
 	c.Flags().StringVar(&keyFile, "sign-key", "", "sign with the private key in this file, see keygen")
 	return c
 }

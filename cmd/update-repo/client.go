@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -59,9 +60,13 @@ func applyCommand() *cobra.Command {
 				warnOfMode(c, result.Target)
 			}
 			if asJSON {
+				backup := result.Backup
+				if _, err := os.Lstat(backup); err != nil {
+					backup = "" // nothing was applied, now or earlier
+				}
 				return printJSON(c.OutOrStdout(), map[string]any{
 					"target": result.Target, "version": result.To, "applied": result.Applied,
-					"backup": result.Backup, "why": result.Why, "offer": offerOf(result.Plan),
+					"backup": backup, "why": result.Why, "offer": offerOf(result.Plan),
 				})
 			}
 			if result.Applied {
@@ -84,6 +89,23 @@ func applyCommand() *cobra.Command {
 	c.Flags().BoolVar(&managed, "allow-managed", false, "replace a target that a package manager installed")
 	c.Flags().BoolVar(&container, "allow-container", false, "replace a target that is part of a container image")
 	return c
+}
+
+// allowHint names the flag that allows what the client refuses, where the command has it.
+func allowHint(c *cobra.Command, err error) string {
+	for _, refused := range []struct {
+		err        error
+		flag, hint string
+	}{
+		{updater.ErrManaged, "allow-managed", "upgrade it with the package manager, or replace it all the same with --allow-managed"},
+		{updater.ErrContainer, "allow-container", "build and start a new image, or replace it all the same with --allow-container"},
+		{updater.ErrOlderVersion, "allow-downgrade", "name a newer version, or allow this one with --allow-downgrade"},
+	} {
+		if errors.Is(err, refused.err) && c.Flags().Lookup(refused.flag) != nil {
+			return refused.hint
+		}
+	}
+	return ""
 }
 
 // warnOfMode tells of a program that nobody can start: an update keeps the mode, which for a library or a plugin is right.

@@ -90,6 +90,9 @@ func withAdd(root *cobra.Command, args []string) ([]string, error) {
 		return args, nil
 	}
 	first := args[0]
+	if len(args) == 1 && first == "--version" {
+		return []string{"version"}, nil
+	}
 	if strings.HasPrefix(first, "-") {
 		if slices.Contains(args, "-h") || slices.Contains(args, "--help") {
 			return args, nil
@@ -197,7 +200,10 @@ func hintFor(c *cobra.Command, err error) string {
 	if h := signingHint(c, err); h != "" {
 		return h
 	}
-	if h := publisherHint(err); h != "" {
+	if h := publisherHint(c, err); h != "" {
+		return h
+	}
+	if h := allowHint(c, err); h != "" {
 		return h
 	}
 	if h := argumentHint(c.Flags().Args(), err); h != "" {

@@ -14,7 +14,7 @@ import (
 	"github.com/choria-io/go-updater/stores/oci"
 )
 
-func publisherHint(err error) string {
+func publisherHint(c *cobra.Command, err error) string {
 	switch {
 	case errors.Is(err, repo.ErrExists):
 		return "publish it under a new version, or replace it with --force"
@@ -33,11 +33,13 @@ func publisherHint(err error) string {
 	case errors.Is(err, repo.ErrNoChannel):
 		return "update-repo channel list shows those that are there; update-repo promote makes one"
 	case errors.Is(err, stores.ErrReadOnly):
-		return "name the bucket or the folder behind the web server with --repo"
+		return "name the bucket or the folder behind the web server with --repo, or the repository that the archive was made from"
 	case errors.Is(err, oci.ErrLate):
 		return "see what is there with update-repo verify, and publish again what is not; a registry so slow needs settle=10s in the URL of all publishers"
 	case errors.Is(err, errKeyExists):
 		return "choose another file with --out"
+	case errors.Is(err, updater.ErrRejected) && c.Flags().Lookup("repo") != nil: // a publisher's own repository
+		return "update-repo verify says what is damaged; publish that again with --force, or remove it"
 	}
 	return ""
 }

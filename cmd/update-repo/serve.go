@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/choria-io/go-updater/store"
+	"github.com/choria-io/go-updater/stores"
 )
 
 func serveCommand() *cobra.Command {
@@ -31,6 +32,9 @@ func serveCommand() *cobra.Command {
 			if !ok {
 				return usageError{errors.New("serve is for a folder; other repositories have a server")}
 			}
+			if stores.IsArchive(folder) {
+				return misuse("update-repo mirror "+folder+" FOLDER makes one of it", "serve is for a folder, %s names an archive", folder)
+			}
 			if err := checkThere(folder); err != nil {
 				return err
 			}
@@ -42,7 +46,7 @@ func serveCommand() *cobra.Command {
 			}
 			l, err := net.Listen("tcp", listen)
 			if err != nil {
-				return err
+				return advisedError{err, "name a free address of this machine with --listen; port 0 picks a free port"}
 			}
 			url := "http://" + l.Addr().String()
 			if asJSON {
