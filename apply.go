@@ -13,6 +13,9 @@ import (
 var applying sync.Mutex
 
 // FetchSpec fetches what the repository says about the configured release.
+//
+// Errors, beside those of the network: an invalid configuration, ErrRejected, ErrSignature, those of a [TrustRoot];
+// fs.ErrNotExist where there is no such release.
 func FetchSpec(opts ...Option) (*Spec, error) {
 	c, err := legacyConfig(opts)
 	if err != nil {

@@ -278,7 +278,7 @@ func StateDir(dir string) Option {
 }
 
 // MaxSize bounds, in bytes, both a download and the binary that comes out
-// of it, where the release does not name its size. The default is 1 GiB.
+// of it, where the release does not name its size. The least is 1, the default 1 GiB.
 func MaxSize(bytes int64) Option {
 	return func(c *Config) error {
 		if bytes <= 0 {
@@ -290,7 +290,7 @@ func MaxSize(bytes int64) Option {
 }
 
 // Attempts sets how many tries in a row may bring nothing before a repository
-// is given up; 5 by default.
+// is given up; 5 by default, 1 at least.
 func Attempts(n int) Option {
 	return func(c *Config) error {
 		if n < 1 {
@@ -301,7 +301,7 @@ func Attempts(n int) Option {
 	}
 }
 
-// Backups sets how many previous binaries are kept beside the target, 1 by default: NAME.backup is the newest,
+// Backups sets how many previous binaries are kept beside the target, 1 by default and at least: NAME.backup is the newest,
 // NAME.backup.2 the one before it, and so on. They are links where the file system has them, so that one costs
 // what its bytes cost. The oldest goes when an update makes a new one. [Rollback] and probations go back to
 // the newest.

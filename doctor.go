@@ -14,7 +14,7 @@ import (
 
 // Finding is one thing that [Diagnose] looked at.
 type Finding struct {
-	OK   bool   `json:"ok"`
+	OK   bool   `json:"ok"`           // nothing is in the way; Do may say something all the same
 	What string `json:"what"`         // what was found
 	Do   string `json:"do,omitempty"` // what to do about it
 }

@@ -249,6 +249,8 @@ func (c *Config) remember(store probation.Store, e *probation.Evidence) {
 }
 
 // Unhold gives a held version free, so that it can be installed again. It tells whether it was held.
+//
+// Errors: those of the disk.
 func Unhold(ctx context.Context, version string, opts ...Option) (bool, error) {
 	c, target, err := targetConfig(opts)
 	if err != nil {

@@ -57,7 +57,7 @@ func (r *Repo) Add(ctx context.Context, a Addition) (*Release, error) {
 	return list[0], nil
 }
 
-// AddAll publishes several binaries at once: in a signed repository all become visible together.
+// AddAll publishes several binaries at once: in a signed repository all become visible together. Its errors are those of Add.
 func (r *Repo) AddAll(ctx context.Context, additions []Addition) ([]*Release, error) {
 	t, err := r.transaction(ctx)
 	if err != nil {

@@ -26,7 +26,7 @@ type HostQuestion struct {
 // HostDecision is what a host would do.
 type HostDecision = channel.Decision
 
-// Ask tells what a host would do in a channel, by the very code that hosts use.
+// Ask tells what a host would do in a channel, by the very code that hosts use. Its error is for a platform or a variant that is none.
 func Ask(d *Channel, q HostQuestion) (HostDecision, error) {
 	goos, arch, ok := strings.Cut(q.Platform, "/")
 	if !ok {

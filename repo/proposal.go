@@ -28,8 +28,8 @@ const (
 // Proposal is a change that waits for signatures. It holds all that a maintainer needs to
 // see what is signed without access to the repository, and is a file that can be carried.
 type Proposal struct {
-	Format   int                     `json:"update-repo-proposal"`
-	Version  int64                   `json:"snapshot-version"` // that the change is based on
+	Format   int                     `json:"update-repo-proposal"` // 1
+	Version  int64                   `json:"snapshot-version"`     // that the change is based on
 	Lost     bool                    `json:"lost,omitempty"`
 	WasRoots []*rootMeta             `json:"was-roots"` // the current root last; none for the first
 	WasRoles map[string]*targetsMeta `json:"was-roles"`
@@ -39,7 +39,7 @@ type Proposal struct {
 	Snapshot *snapshotMeta           `json:"snapshot,omitempty"`
 }
 
-// ParseProposal reads a file that Marshal has written.
+// ParseProposal reads a file that Marshal has written. Its error is for what is no such file, or one of a later version.
 func ParseProposal(data []byte) (*Proposal, error) {
 	p := &Proposal{}
 	if err := json.Unmarshal(data, p); err != nil {
@@ -120,7 +120,7 @@ func (p *Proposal) Sign(signers ...Signer) (made int, complete bool, err error) 
 	return len(c.signatures()) - len(before), err == nil, nil
 }
 
-// Waiting says which roles lack signatures; nil if none does.
+// Waiting is an error that says which roles lack signatures; nil if none does.
 func (p *Proposal) Waiting() error { return p.change(&Repo{}).complete() }
 
 // signatures of all files of a change, each once.

@@ -20,7 +20,7 @@ import (
 	"github.com/choria-io/go-updater/store"
 )
 
-// Repo is an update repository.
+// Repo is an update repository. Beside the errors that its methods name they return those of its store, and of a context that ended.
 type Repo struct {
 	store store.Store
 	signing

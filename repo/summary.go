@@ -14,6 +14,8 @@ import (
 // Verify makes sure that what the proposal says about the repository as it is was signed by its keys, so that
 // the summary hides nothing. pin is a root that is trusted, of whatever version; nil believes
 // the proposal about its first root.
+//
+// Errors: ErrUntrusted, and that of a pin that is no root.
 func (p *Proposal) Verify(pin []byte) error {
 	if len(p.WasRoots) == 0 {
 		return nil
