@@ -162,7 +162,7 @@ func keyRemoveCommand() *cobra.Command {
 
 // knownKey completes the start of a key's id.
 func (f *rootFlags) knownKey(c *cobra.Command, start string) (string, error) {
-	r, err := f.keyFlags.open(c, f.repo)
+	r, err := f.keyFlags.openThere(c, f.repo)
 	if err != nil {
 		return "", err
 	}

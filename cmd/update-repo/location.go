@@ -138,6 +138,9 @@ func source(ctx context.Context, location string, mirrors ...string) (updater.Op
 
 // checkOrder finds a repository in the place of the target, which comes last.
 func checkOrder(target string) error {
+	if target == "" {
+		return usageError{errors.New("the target is empty")}
+	}
 	info, err := os.Stat(target)
 	if !strings.Contains(target, "://") && (err != nil || !info.IsDir()) {
 		return nil

@@ -161,6 +161,11 @@ func newRoot() *cobra.Command {
 			c.SuggestionsMinimumDistance = root.SuggestionsMinimumDistance
 			c.Args = noSuchCommand
 			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+			if c.Name() == "completion" {
+				for _, shell := range c.Commands() {
+					shell.Args = noArgs
+				}
+			}
 		}
 	}
 	return root
@@ -221,7 +226,7 @@ func printJSON(w io.Writer, v any) error {
 
 const anyNumber = 1 << 30
 
-// needArgs asks for least to most arguments; what names those that may be missing.
+// needArgs asks for least to most arguments, the least not empty; what names those that may be missing.
 func needArgs(least, most int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) < least {
@@ -229,6 +234,9 @@ func needArgs(least, most int, what string) cobra.PositionalArgs {
 		}
 		if len(args) > most {
 			return usageError{fmt.Errorf("unexpected argument %q", args[most])}
+		}
+		if slices.Contains(args[:min(least, len(args))], "") { // of a variable that is not set
+			return usageError{fmt.Errorf("%s is empty", what)}
 		}
 		return nil
 	}

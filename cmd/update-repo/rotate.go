@@ -29,7 +29,7 @@ func (f *rootFlags) flags(c *cobra.Command) {
 
 // change makes the next root and says what has become of it.
 func (f *rootFlags) change(c *cobra.Command, rc repo.RootChange) error {
-	r, err := f.keyFlags.open(c, f.repo)
+	r, err := f.keyFlags.openThere(c, f.repo)
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (f *rootFlags) replacement(c *cobra.Command, name, kind string, unencrypted
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := f.keyFlags.open(c, f.repo)
+	r, err := f.keyFlags.openThere(c, f.repo)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -54,7 +54,7 @@ func signCommand() *cobra.Command {
 
 // online works on the repository.
 func (f *signFlags) online(c *cobra.Command) error {
-	r, err := f.keyFlags.open(c, f.repo)
+	r, err := f.keyFlags.openThere(c, f.repo)
 	if err != nil {
 		return err
 	}

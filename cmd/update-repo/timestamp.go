@@ -17,7 +17,7 @@ func timestampCommand() *cobra.Command {
 		Example: "  17 4 * * *  update-repo timestamp --repo /srv/repo --keys /etc/update-repo",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			r, err := k.open(c, folder)
+			r, err := k.openThere(c, folder)
 			if err != nil {
 				return err
 			}
