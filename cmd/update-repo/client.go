@@ -122,7 +122,7 @@ func progress(c *cobra.Command) func(updater.Event) {
 	return func(e updater.Event) {
 		switch e.Step {
 		case updater.StepWarning:
-			fmt.Fprintf(c.ErrOrStderr(), "warning: %v\n", e.Err)
+			tell(c.ErrOrStderr(), "warning", e.Err)
 		case updater.StepFetch:
 			b.show("fetching", e.Done, e.Total)
 		}

@@ -104,7 +104,7 @@ func guardCommand() *cobra.Command {
 func guardOnce(c *cobra.Command, opts []updater.Option) error {
 	back, err := updater.Guard(c.Context(), opts...)
 	if err != nil {
-		fmt.Fprintf(c.ErrOrStderr(), "warning: %v\n", err)
+		tell(c.ErrOrStderr(), "warning", err)
 		return nil
 	}
 	if back {

@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if errors.As(err, &code) {
 		return int(code)
 	}
-	fmt.Fprintf(stderr, "error: %v\n", err)
+	tell(stderr, "error", err)
 	if hint := hintFor(command, err); hint != "" {
 		fmt.Fprintf(stderr, "hint: %s\n", hint)
 	}
@@ -81,6 +81,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 5
 	}
 	return 1
+}
+
+// tell writes an error, each line of several with the word before it.
+func tell(w io.Writer, word string, err error) {
+	for _, line := range strings.Split(err.Error(), "\n") {
+		fmt.Fprintf(w, "%s: %s\n", word, line)
+	}
 }
 
 // withAdd makes `update-repo FILE --arch ...` short for `update-repo add FILE --arch ...`. What is neither a file nor a command is more
