@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -21,5 +22,16 @@ func TestAllowHint(t *testing.T) {
 		if hint := hintFor(rollbackCommand(), err); hint == "" || strings.Contains(hint, "--") {
 			t.Errorf("%v: the hint of rollback is %q", c.err, hint)
 		}
+	}
+}
+
+// A file of this machine that may not be read or written, and what a server forbids, which says itself what to do.
+func TestPermissionHint(t *testing.T) {
+	path := &fs.PathError{Op: "open", Path: "repo/.publisher-lock.part", Err: fs.ErrPermission}
+	if hint := hintFor(addCommand(), fmt.Errorf("locking: %w", path)); !strings.Contains(hint, "as a user who may") {
+		t.Errorf("the hint is %q", hint)
+	}
+	if hint := hintFor(addCommand(), fmt.Errorf("the bucket: %w", fs.ErrPermission)); hint != "" {
+		t.Errorf("the hint of a server's answer is %q", hint)
 	}
 }

@@ -221,7 +221,14 @@ func hintFor(c *cobra.Command, err error) string {
 	if h := argumentHint(c.Flags().Args(), err); h != "" {
 		return h
 	}
-	return updater.Hint(err)
+	if h := updater.Hint(err); h != "" {
+		return h
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) && errors.Is(err, fs.ErrPermission) {
+		return "run it as a user who may read and write there"
+	}
+	return ""
 }
 
 // printJSON writes data for programs.

@@ -201,7 +201,8 @@ func (v *verification) damage(c *cobra.Command) error {
 	case untold > 0 && v.Trust.Root == 0:
 		return advisedError{fmt.Errorf("%w: its metadata is not to be believed", errDamaged), signingHint(c, repo.ErrUntrusted)}
 	case untold > 0:
-		return fmt.Errorf("%w: the signed metadata has %d problems", errDamaged, untold)
+		return advisedError{fmt.Errorf("%w: the signed metadata has %d problems", errDamaged, untold),
+			"renew what has expired, as its line says; publish releases whose files are wrong again with --force, or remove them"}
 	case len(v.Channels) > 0:
 		return advisedError{fmt.Errorf("%w: channels have %d problems", errDamaged, len(v.Channels)),
 			"publish what they name again, or take it out of them with update-repo channel drop"}
