@@ -29,7 +29,7 @@ func (r *Repo) bases(ctx context.Context, to *Release, want Deltas) ([]base, err
 		}
 		release, err := r.release(ctx, v, to.OS, to.Arch)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("a delta from version %s: there is no release %s for %s/%s in %s", v, v, to.OS, to.Arch, r.store)
+			return nil, refused(listAdvice, "a delta from version %s: there is no release %s for %s/%s in %s", v, v, to.OS, to.Arch, r.store)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("a delta from version %s for %s/%s: %w", v, to.OS, to.Arch, err)

@@ -27,7 +27,9 @@ type ChannelRelease = channel.Release
 // ErrNoChannel: the repository has no channel of that name.
 var ErrNoChannel = errors.New("there is no such channel")
 
-// RefusedError is a change of a channel that makes no sense, or would hurt; and what to do instead.
+const listAdvice = "update-repo list shows what is there"
+
+// RefusedError is a change, of a channel for one, that makes no sense, or would hurt; and what to do instead.
 type RefusedError struct{ Why, Advice string }
 
 func (e *RefusedError) Error() string { return e.Why }

@@ -57,7 +57,7 @@ func (e *channelEdit) present(v string) ([]string, error) {
 		return nil, err
 	}
 	if len(platforms) == 0 {
-		return nil, refused("publish it with update-repo add; update-repo list shows what is there", "there is no release %s in %s", v, e.t.repo.store)
+		return nil, refused("publish it with update-repo add; "+listAdvice, "there is no release %s in %s", v, e.t.repo.store)
 	}
 	return platforms, nil
 }

@@ -42,7 +42,7 @@ func (r *Repo) MakeDeltas(ctx context.Context, u DeltaUpdate) ([]DeltaChange, er
 		return nil, err
 	}
 	if u.Version != "" && !slices.ContainsFunc(list, func(r Release) bool { return r.Version == u.Version }) {
-		return nil, fmt.Errorf("there is no release %s in %s", u.Version, r.store)
+		return nil, refused(listAdvice, "there is no release %s in %s", u.Version, r.store)
 	}
 	hashes := hashesOf(list)
 	changes := []DeltaChange{}

@@ -34,7 +34,7 @@ func (r *Repo) Remove(ctx context.Context, version, goos, arch string) (int, err
 		return 0, err
 	}
 	if len(entries) == 0 {
-		return 0, fmt.Errorf("there is no release %s for %s/%s in %s", version, goos, arch, r.store)
+		return 0, refused(listAdvice, "there is no release %s for %s/%s in %s", version, goos, arch, r.store)
 	}
 	named, err := r.namedBy(ctx)
 	if err != nil {

@@ -62,6 +62,7 @@ func serveCommand() *cobra.Command {
 		},
 	}
 	repoFlag(c, &folder)
+	c.Flags().Lookup("repo").Usage = "folder of the repository"
 	jsonFlag(c, &asJSON)
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address and port; port 0 picks a free one")
 	return c
