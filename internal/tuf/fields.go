@@ -3,6 +3,7 @@ package tuf
 import (
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ func (f *fields) inner(what string, raw json.RawMessage) *fields {
 //go:noinline
 func (f *fields) fail(format string, args ...any) {
 	if *f.err == nil {
-		*f.err = malformed(f.where+": "+format, args...)
+		*f.err = malformed("%s: %s", f.where, fmt.Sprintf(format, args...)) // f.where has names that others chose
 	}
 }
 

@@ -71,7 +71,8 @@ func hash512Hex(data []byte) string {
 // follows. No other encoding of the same key is taken, so that equal keys are equal bytes.
 const p256 = "\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00\x04"
 
-const minRSA = 2048 // bits
+// Bits of an RSA key. A signature by one of a million takes minutes to check, and a new root is checked by its own keys first.
+const minRSA, maxRSA = 2048, 8192
 
 // newKey returns nil for a key that is malformed, or of a kind that is not known.
 func newKey(kind, scheme, public string) *key {
@@ -88,7 +89,7 @@ func newKey(kind, scheme, public string) *key {
 		}
 	case "rsa rsassa-pss-sha256":
 		k, err := x509.ParsePKIXPublicKey(decodePEM(public))
-		if k, ok := k.(*rsa.PublicKey); err == nil && ok && k.N.BitLen() >= minRSA {
+		if k, ok := k.(*rsa.PublicKey); err == nil && ok && k.N.BitLen() >= minRSA && k.N.BitLen() <= maxRSA {
 			return &key{string(k.N.Bytes()), k}
 		}
 	}
