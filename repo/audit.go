@@ -117,20 +117,31 @@ func (a *Audit) roots(ctx context.Context, s *signed) error {
 			return err
 		}
 	}
-	for first := int64(1); first <= current; first++ {
-		if data[first] == nil {
+	problems := map[int64]error{} // on the way from a root
+	for v := current; v >= 1; v-- {
+		if data[v] == nil {
 			continue
 		}
-		set, err := trustedmetadata.New(data[first])
-		for v := first + 1; err == nil && v <= current && data[v] != nil; v++ {
-			_, err = set.UpdateRoot(data[v])
+		if _, err := parseRoot(data[v]); err != nil { // go-tuf is told nothing that was not looked at
+			problems[v] = err
+			continue
 		}
-		if err == nil && set.Root.Signed.Version == current {
+		set, err := trustedmetadata.New(data[v])
+		switch {
+		case err != nil:
+		case v == current:
 			set.RefTime = time.Time{} // expiry is told separately
 			_, err = set.UpdateTimestamp(s.timestampData)
+		case data[v+1] != nil:
+			if err = problems[v+1]; err == nil {
+				_, err = set.UpdateRoot(data[v+1])
+			}
 		}
-		if err != nil {
-			a.problem("from root %d: %v", first, err)
+		problems[v] = err
+	}
+	for v := int64(1); v <= current; v++ {
+		if err := problems[v]; err != nil {
+			a.problem("from root %d: %v", v, err)
 		}
 	}
 	if current > rotationLimit {

@@ -19,7 +19,7 @@ func fake(from, to int) map[string]*metadata.TargetFiles {
 	return files
 }
 
-func publishFake(t *testing.T, r *Repo, from, to int) {
+func publishFake(t testing.TB, r *Repo, from, to int) {
 	t.Helper()
 	base, err := r.load(ctx, false)
 	must(t, err)

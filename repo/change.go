@@ -130,7 +130,7 @@ func (c *change) setRole(ctx context.Context, pattern string, files map[string]*
 	if err != nil {
 		return err
 	}
-	if role.Signed.Delegations != nil {
+	if binsOf(role) != nil {
 		return c.setBinned(ctx, name, role, files)
 	}
 	if !merge(role.Signed.Targets, files) {
@@ -220,10 +220,11 @@ func (c *change) everything(ctx context.Context) error {
 			return err
 		}
 		c.edit(d.Name, metadata.TARGETS, role)
-		if role.Signed.Delegations == nil {
+		bins := binsOf(role)
+		if bins == nil {
 			continue
 		}
-		for _, bin := range role.Signed.Delegations.SuccinctRoles.GetRoles() {
+		for _, bin := range bins.GetRoles() {
 			m, err := c.get(ctx, bin, d.Name)
 			if err != nil {
 				return err
@@ -284,7 +285,7 @@ func (r *Repo) unused(ctx context.Context, role string, version int64) (int64, e
 	if _, ok := r.store.(store.Locker); !ok {
 		version += rand.Int64N(1 << 20)
 	}
-	for {
+	for range maxTaken {
 		object, err := r.store.Open(ctx, versioned(version, role), store.Request{})
 		if errors.Is(err, fs.ErrNotExist) {
 			return version, nil
@@ -295,4 +296,8 @@ func (r *Repo) unused(ctx context.Context, role string, version int64) (int64, e
 		object.Body.Close()
 		version++
 	}
+	return 0, fmt.Errorf("%s has %d versions that nobody has published: does the server answer for files that it does not have?", role, maxTaken)
 }
+
+// maxTaken is how many names in a row may be taken by what was interrupted.
+const maxTaken = 1000

@@ -81,6 +81,9 @@ func (r *Repo) measureAll(ctx context.Context, folder string, spec *updater.Spec
 
 // checkDelta compares the file of a delta with what release.json says of it.
 func (r *Repo) checkDelta(ctx context.Context, name string, d updater.Delta) error {
+	if d.Size > maxDelta {
+		return fmt.Errorf("its %d bytes are too many: clients take at most %d", d.Size, maxDelta)
+	}
 	data, err := r.read(ctx, name, d.Size)
 	if err != nil {
 		return err

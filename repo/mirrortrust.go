@@ -161,7 +161,7 @@ func (m *mirror) diverged() error {
 	if m.was == nil || bytes.Equal(m.was, m.now.timestampData) {
 		return nil
 	}
-	old, err := new(timestampMeta).FromBytes(m.was)
+	old, err := parseMeta[metadata.TimestampType](metadata.TIMESTAMP, m.was)
 	if err == nil && m.now.verifyTop(metadata.TIMESTAMP, old, false) == nil && old.Signed.Version == m.now.timestamp.Signed.Version {
 		return fmt.Errorf("%w: both have a timestamp version %d, and they differ", ErrDiverged, old.Signed.Version)
 	}

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"github.com/choria-io/go-updater/internal/tuf"
 )
 
 // ErrStaged: a change waits for the signatures of other maintainers, or for the machine that has
@@ -42,7 +45,7 @@ type Proposal struct {
 // ParseProposal reads a file that Marshal has written. Its error is for what is no such file, or one of a later version.
 func ParseProposal(data []byte) (*Proposal, error) {
 	p := &Proposal{}
-	if err := json.Unmarshal(data, p); err != nil {
+	if err := unmarshal(func() error { return json.Unmarshal(data, p) }); err != nil {
 		return nil, fmt.Errorf("no exported change: %w", err)
 	}
 	if p.Format != proposalFormat || p.Root == nil && p.Snapshot == nil {
@@ -67,6 +70,12 @@ func (p *Proposal) sane() error {
 		if err := saneRoot(p.Root); err != nil {
 			return err
 		}
+		if !p.Root.Signed.ConsistentSnapshot || !strings.HasPrefix(p.Root.Signed.SpecVersion, "1.") {
+			return errors.New("no client would find anything by its root")
+		}
+	}
+	if p.Snapshot != nil && p.Snapshot.Signed.Type != metadata.SNAPSHOT {
+		return errors.New("its snapshot is none")
 	}
 	for _, m := range p.WasRoles {
 		if err := saneTargets(m); err != nil {
@@ -81,7 +90,24 @@ func (p *Proposal) sane() error {
 			return fmt.Errorf("nobody delegates to %q", name)
 		}
 	}
+	if n := p.mostSignatures(); n > tuf.MaxSignatures {
+		return fmt.Errorf("%d signatures where at most %d are allowed", n, tuf.MaxSignatures)
+	}
 	return nil
+}
+
+// mostSignatures is how many there are of one of the files that are to be signed.
+func (p *Proposal) mostSignatures() (most int) {
+	for _, m := range p.Roles {
+		most = max(most, len(m.Signatures))
+	}
+	if p.Root != nil {
+		most = max(most, len(p.Root.Signatures))
+	}
+	if p.Snapshot != nil {
+		most = max(most, len(p.Snapshot.Signatures))
+	}
+	return most
 }
 
 // Marshal makes the file.

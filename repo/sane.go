@@ -6,23 +6,45 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"github.com/choria-io/go-updater/internal/tuf"
 )
 
 // The functions here make sure that metadata has all that the code, ours and go-tuf's, goes on to use:
 // JSON may leave out anything, or say null.
 
 func parseRoot(data []byte) (*rootMeta, error) {
-	root, err := new(rootMeta).FromBytes(data)
+	root, err := parseMeta[metadata.RootType](metadata.ROOT, data)
 	if err != nil {
 		return nil, err
 	}
 	return root, saneRoot(root)
 }
 
+// parseMeta reads what nobody has verified yet: strictly first, since go-tuf compares each signature with all others.
+func parseMeta[T metadata.Roles](name string, data []byte) (m *metadata.Metadata[T], err error) {
+	if err := tuf.CheckFile(name, data); err != nil {
+		return nil, err
+	}
+	err = unmarshal(func() error { m, err = new(metadata.Metadata[T]).FromBytes(data); return err })
+	return m, err
+}
+
+// unmarshal has go-tuf read JSON, in which it follows what is null.
+func unmarshal(read func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("malformed metadata: %v", p)
+		}
+	}()
+	return read()
+}
+
 func saneRoot(root *rootMeta) error {
-	if root == nil {
+	if root == nil || root.Signed.Type != metadata.ROOT {
 		return errors.New("a root is missing")
 	}
 	for _, name := range topRoles {
@@ -37,11 +59,24 @@ func saneRoot(root *rootMeta) error {
 	return nil
 }
 
+// keyLimit is in bytes of a key's text: to check a signature by an RSA key of a million bits takes minutes.
+const keyLimit = 4 << 10
+
 func saneKeys(keys map[string]*metadata.Key, ids []string) error {
-	for _, id := range ids {
+	if len(ids) > tuf.MaxKeys {
+		return fmt.Errorf("%d keys where at most %d are allowed", len(ids), tuf.MaxKeys)
+	}
+	for i, id := range ids {
 		key := keys[id]
-		if key == nil {
+		switch {
+		case key == nil:
 			return fmt.Errorf("the key %q is missing", id)
+		case slices.Contains(ids[:i], id):
+			return fmt.Errorf("the key %q occurs twice", id)
+		case len(key.Value.PublicKey) > keyLimit:
+			return fmt.Errorf("the key %q has more than %d bytes", id, keyLimit)
+		case !isNamed(key, id):
+			return fmt.Errorf("%q is not the id of the key that it stands for", id)
 		}
 		// go-tuf hands it to crypto/ed25519, which panics.
 		if public, err := hex.DecodeString(key.Value.PublicKey); key.Type == metadata.KeyTypeEd25519 && (err != nil || len(public) != ed25519.PublicKeySize) {
@@ -51,8 +86,21 @@ func saneKeys(keys map[string]*metadata.Key, ids []string) error {
 	return nil
 }
 
-func parseTargets(data []byte) (*targetsMeta, error) {
-	m, err := new(targetsMeta).FromBytes(data)
+// isNamed tells whether a key has the id that its content makes, as clients want it: who reads a summary sees the id alone. It is made of
+// the members that the specification defines, or of all that there are, as implementations differ.
+func isNamed(key *metadata.Key, id string) bool {
+	defined := metadata.Key{Type: key.Type, Scheme: key.Scheme, Value: metadata.KeyVal{PublicKey: key.Value.PublicKey}}
+	all := metadata.Key{Type: key.Type, Scheme: key.Scheme, Value: key.Value, UnrecognizedFields: key.UnrecognizedFields}
+	for _, k := range []*metadata.Key{&defined, &all} {
+		if is, err := k.ID(); err == nil && is == id {
+			return true
+		}
+	}
+	return false
+}
+
+func parseTargets(name string, data []byte) (*targetsMeta, error) {
+	m, err := parseMeta[metadata.TargetsType](name, data)
 	if err != nil {
 		return nil, err
 	}
@@ -60,14 +108,14 @@ func parseTargets(data []byte) (*targetsMeta, error) {
 }
 
 func saneTargets(m *targetsMeta) error {
-	if m == nil {
+	if m == nil || m.Signed.Type != metadata.TARGETS {
 		return errors.New("a role is missing")
 	}
 	if m.Signed.Targets == nil {
 		m.Signed.Targets = map[string]*metadata.TargetFiles{}
 	}
 	for path, f := range m.Signed.Targets {
-		if f == nil || f.Custom != nil && !json.Valid(*f.Custom) {
+		if f == nil || f.Length < 0 || f.Custom != nil && !json.Valid(*f.Custom) {
 			return fmt.Errorf("%q says nothing", path)
 		}
 	}
@@ -76,6 +124,9 @@ func saneTargets(m *targetsMeta) error {
 		return nil
 	}
 	for _, role := range d.Roles {
+		if isTop(role.Name) {
+			return fmt.Errorf("it delegates to %s", role.Name)
+		}
 		if err := saneKeys(d.Keys, role.KeyIDs); err != nil {
 			return err
 		}
@@ -87,6 +138,14 @@ func saneTargets(m *targetsMeta) error {
 		return saneKeys(d.Keys, s.KeyIDs)
 	}
 	return nil
+}
+
+// binsOf are the bins that a platform's role delegates to, nil if it lists its files itself.
+func binsOf(m *targetsMeta) *metadata.SuccinctRoles {
+	if m.Signed.Delegations == nil {
+		return nil
+	}
+	return m.Signed.Delegations.SuccinctRoles
 }
 
 // maxBits bounds the bins of a platform. 2^16 would hold ten million files.

@@ -135,10 +135,11 @@ func (c *change) idsFor(name string) ([]string, error) {
 // delegator is the role, as it will be, that delegates to name.
 func (c *change) delegator(name string) (*targetsMeta, error) {
 	parent := c.parent[name]
-	if m := c.roles[parent]; m != nil {
-		return m, nil
+	m := c.roles[parent]
+	if m == nil {
+		m = c.base.roles[parent]
 	}
-	if m := c.base.roles[parent]; m != nil && m.Signed.Delegations != nil {
+	if m != nil && delegates(m, name) {
 		return m, nil
 	}
 	return nil, fmt.Errorf("nobody delegates to %s", name)

@@ -37,6 +37,15 @@ func (p *Proposal) Verify(pin []byte) error {
 		}
 	}
 	s := &signed{roots: p.WasRoots}
+	if p.WasRoles[metadata.TARGETS] == nil {
+		return fmt.Errorf("%w: targets is missing", ErrUntrusted)
+	}
+	parents := parentsIn(p.WasRoles)
+	for name := range p.Roles {
+		if p.WasRoles[name] == nil && parents.of(name) != nil {
+			return fmt.Errorf("%w: what %s was is missing", ErrUntrusted, name)
+		}
+	}
 	for name, m := range p.WasRoles {
 		if name == metadata.TARGETS {
 			if err := s.verifyTop(name, m, p.Lost); err != nil {
@@ -44,7 +53,7 @@ func (p *Proposal) Verify(pin []byte) error {
 			}
 			continue
 		}
-		if parent := parentOf(p.WasRoles, name); parent == nil || parent.VerifyDelegate(name, m) != nil {
+		if parent := parents.of(name); parent == nil || parent.VerifyDelegate(name, m) != nil {
 			return fmt.Errorf("%w: %s", ErrUntrusted, name)
 		}
 	}
@@ -62,15 +71,36 @@ func (p *Proposal) checkPin(pin []byte) error {
 	return fmt.Errorf("%w: the change is not for the repository of the trust root that is pinned", ErrUntrusted)
 }
 
-// parentOf finds who delegates to a role.
-func parentOf(roles map[string]*targetsMeta, name string) *targetsMeta {
+// delegates tells whether m delegates to a role.
+func delegates(m *targetsMeta, name string) bool {
+	d := m.Signed.Delegations
+	return d != nil && (slices.ContainsFunc(d.Roles, func(r metadata.DelegatedRole) bool { return r.Name == name }) ||
+		d.SuccinctRoles != nil && d.SuccinctRoles.IsDelegatedRole(name))
+}
+
+// parents are those who delegate, by the names of roles and by what the names of bins begin with.
+type parents map[string]*targetsMeta
+
+func parentsIn(roles map[string]*targetsMeta) parents {
+	p := parents{}
 	for _, m := range roles {
-		d := m.Signed.Delegations
-		if d == nil {
+		if m.Signed.Delegations == nil {
 			continue
 		}
-		if slices.ContainsFunc(d.Roles, func(r metadata.DelegatedRole) bool { return r.Name == name }) ||
-			d.SuccinctRoles != nil && d.SuccinctRoles.IsDelegatedRole(name) {
+		for _, d := range m.Signed.Delegations.Roles {
+			p[d.Name] = m
+		}
+		if bins := binsOf(m); bins != nil {
+			p[bins.NamePrefix+"-"] = m
+		}
+	}
+	return p
+}
+
+// of finds who delegates to a role, nil if nobody does.
+func (p parents) of(name string) *targetsMeta {
+	for _, m := range []*targetsMeta{p[name], p[name[:strings.LastIndexByte(name, '-')+1]]} {
+		if m != nil && delegates(m, name) {
 			return m
 		}
 	}
@@ -92,7 +122,7 @@ func (p *Proposal) Summary() []string {
 		after = map[string]*targetsMeta{}
 	}
 	maps.Copy(after, p.Roles)
-	old, now := filesIn(p.WasRoles), filesIn(after)
+	old, now := filesIn(p.WasRoles, nil), filesIn(after, p.Roles)
 	for _, path := range slices.Sorted(maps.Keys(now)) {
 		if old[path] != now[path] {
 			sign := "+"
@@ -119,11 +149,12 @@ func (p *Proposal) Summary() []string {
 
 func date(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
 
-// filesIn are the files of all roles that targets leads to, with what is signed about them.
-func filesIn(roles map[string]*targetsMeta) map[string]string {
+// filesIn are the files of all roles that targets leads to, and of those that are to be signed, with what is signed about them.
+func filesIn(roles, fresh map[string]*targetsMeta) map[string]string {
 	files := map[string]string{}
+	parents := parentsIn(roles)
 	for name, m := range roles {
-		if name != metadata.TARGETS && parentOf(roles, name) == nil {
+		if name != metadata.TARGETS && fresh[name] == nil && parents.of(name) == nil {
 			continue // an old bin
 		}
 		for path, f := range m.Signed.Targets {

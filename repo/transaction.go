@@ -67,10 +67,13 @@ func (s *signed) roleOf(ctx context.Context, path string) (*targetsMeta, error) 
 		return nil, nil
 	}
 	role, err := s.role(ctx, name, targets)
-	if err != nil || role.Signed.Delegations == nil {
-		return role, err
+	if err != nil {
+		return nil, err
 	}
-	return s.role(ctx, role.Signed.Delegations.SuccinctRoles.GetRolesForTarget(path)[0].Name, role)
+	if bins := binsOf(role); bins != nil {
+		return s.role(ctx, bins.GetRolesForTarget(path)[0].Name, role)
+	}
+	return role, nil
 }
 
 // has tells whether the release.json that is there is signed, and for this binary. Where

@@ -30,6 +30,7 @@ const (
 	snapshotLimit  = 2 << 20
 	targetsLimit   = 5 << 20
 	rotationLimit  = 256 // roots that a client follows in one go
+	rootsLimit     = 2000
 )
 
 const (
@@ -163,6 +164,12 @@ func (s *signed) loadRoots(ctx context.Context) error {
 		if err := root.VerifyDelegate(metadata.ROOT, root); err != nil {
 			return fmt.Errorf("%w: root %d: %w", ErrUntrusted, root.Signed.Version, err)
 		}
+		if s.repo.anchor == nil && len(s.roots) == 0 && root.Signed.Version != 1 {
+			return fmt.Errorf("%w: root 1 is root %d", ErrUntrusted, root.Signed.Version)
+		}
+		if len(s.roots) == rootsLimit {
+			return fmt.Errorf("%w: more than %d roots; pin a newer one", ErrUntrusted, rootsLimit)
+		}
 		s.roots, s.rootData = append(s.roots, root), data
 		data, err = s.repo.read(ctx, versioned(root.Signed.Version+1, metadata.ROOT), rootLimit)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -192,7 +199,7 @@ func (s *signed) verifyTop(role string, m any, lenient bool) error {
 // loadTop reads timestamp, snapshot and targets.
 func (s *signed) loadTop(ctx context.Context, lenient bool) error {
 	var err error
-	if s.timestamp, err = new(timestampMeta).FromBytes(s.timestampData); err != nil {
+	if s.timestamp, err = parseMeta[metadata.TimestampType](metadata.TIMESTAMP, s.timestampData); err != nil {
 		return fmt.Errorf("%w: timestamp: %w", ErrUntrusted, err)
 	}
 	if err := s.verifyTop(metadata.TIMESTAMP, s.timestamp, lenient); err != nil {
@@ -209,7 +216,7 @@ func (s *signed) loadTop(ctx context.Context, lenient bool) error {
 	if err := want.VerifyLengthHashes(data); err != nil {
 		return fmt.Errorf("%w: snapshot: %w", ErrUntrusted, err)
 	}
-	if s.snapshot, err = new(snapshotMeta).FromBytes(data); err != nil {
+	if s.snapshot, err = parseMeta[metadata.SnapshotType](metadata.SNAPSHOT, data); err != nil {
 		return fmt.Errorf("%w: snapshot: %w", ErrUntrusted, err)
 	}
 	if err := s.verifyTop(metadata.SNAPSHOT, s.snapshot, lenient); err != nil {
@@ -239,7 +246,7 @@ func (s *signed) readRole(ctx context.Context, name string) (*targetsMeta, error
 	if err != nil {
 		return nil, err
 	}
-	m, err := parseTargets(data)
+	m, err := parseTargets(name, data)
 	if err == nil && m.Signed.Version != want.Version {
 		err = fmt.Errorf("it has version %d, snapshot says %d", m.Signed.Version, want.Version)
 	}
@@ -279,10 +286,10 @@ func (s *signed) walk(visit func(name string, parent *targetsMeta) (*targetsMeta
 		if err != nil {
 			return err
 		}
-		if m == nil || m.Signed.Delegations == nil || m.Signed.Delegations.SuccinctRoles == nil {
+		if m == nil || binsOf(m) == nil {
 			continue
 		}
-		for _, bin := range m.Signed.Delegations.SuccinctRoles.GetRoles() {
+		for _, bin := range binsOf(m).GetRoles() {
 			if _, err := visit(bin, m); err != nil {
 				return err
 			}

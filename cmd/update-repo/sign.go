@@ -71,7 +71,7 @@ func (f *signFlags) online(c *cobra.Command) error {
 			if p, err = readProposal(f.bring); err != nil {
 				return err
 			}
-		} else if err := f.show(c, r); err != nil {
+		} else if p, err = f.show(c, r); err != nil {
 			return err
 		}
 		err = r.Import(c.Context(), p)
@@ -123,13 +123,13 @@ func (f *signFlags) pinFirst(c *cobra.Command, r *repo.Repo) error {
 	return nil
 }
 
-// show tells what is about to be signed with the keys at hand.
-func (f *signFlags) show(c *cobra.Command, r *repo.Repo) error {
+// show tells what is about to be signed with the keys at hand, and returns it: what the store says then has to be the same.
+func (f *signFlags) show(c *cobra.Command, r *repo.Repo) (*repo.Proposal, error) {
 	p, err := r.Staged(c.Context())
 	if err != nil || p == nil {
-		return err // Import says that there is none
+		return nil, err // Import says that there is none
 	}
-	return f.summarize(c, p)
+	return p, f.summarize(c, p)
 }
 
 func (f *signFlags) summarize(c *cobra.Command, p *repo.Proposal) error {
