@@ -86,7 +86,13 @@ func (s *Store) List(ctx context.Context, prefix string) ([]store.Entry, error) 
 		if err != nil {
 			return nil, s.failed("listing", prefix, err)
 		}
+		if page.Segment == nil {
+			return nil, s.failed("listing", prefix, errors.New("the service sent no list"))
+		}
 		for _, item := range page.Segment.BlobItems {
+			if item.Name == nil {
+				continue
+			}
 			name := strings.TrimPrefix(*item.Name, s.prefix)
 			if store.CheckName(name) == nil && item.Properties != nil && item.Properties.ContentLength != nil {
 				entries = append(entries, store.Entry{Name: name, Size: *item.Properties.ContentLength})

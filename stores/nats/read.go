@@ -96,11 +96,11 @@ func (s *Store) chunks(ctx context.Context, m meta, offset int64) (io.ReadCloser
 	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{s.chunkSubject(m.NUID)}, DeliverPolicy: jetstream.DeliverAllPolicy}
 	c := &chunkReader{store: s, ctx: ctx, left: int64(m.Size) - offset}
 	if offset > 0 {
-		size := int64(m.Opts.ChunkSize)
 		first, err := strconv.ParseUint(m.Metadata[firstKey], 10, 64)
-		if err != nil || size == 0 {
+		if err != nil || m.Opts == nil || m.Opts.ChunkSize == 0 {
 			return nil, fmt.Errorf("its metadata is damaged: %s %q", firstKey, m.Metadata[firstKey])
 		}
+		size := int64(m.Opts.ChunkSize)
 		// Others may have written between its chunks, so the wanted one is there or later.
 		c.want, c.skip = offset/size, offset%size
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, first+uint64(c.want)

@@ -24,6 +24,9 @@ import (
 // chunkSize is how much of a file one message has, and is in memory. Servers take a MiB by default.
 const chunkSize = 256 << 10
 
+// minChunk is the least that a server has to take, beside the headers.
+const minChunk = 1 << 10
+
 // answer is how long the server may take for one message, before it is sent again.
 const answer = 5 * time.Second
 
@@ -78,7 +81,11 @@ func (s *Store) conflict(name string) error {
 }
 
 func (s *Store) putChunks(ctx context.Context, info *jetstream.ObjectInfo, r io.Reader) error {
-	h, buf := sha256.New(), make([]byte, min(chunkSize, s.conn.MaxPayload()-4096))
+	room := min(chunkSize, s.conn.MaxPayload()-4096)
+	if room < minChunk {
+		return fmt.Errorf("putting %s in %s: the server takes messages of %d bytes, which is too few: raise its max_payload", info.Name, s, s.conn.MaxPayload())
+	}
+	h, buf := sha256.New(), make([]byte, room)
 	info.Opts.ChunkSize = uint32(len(buf))
 	for {
 		if err := ctx.Err(); err != nil {
