@@ -96,6 +96,7 @@ fuzz:
 	$(call fuzz,FuzzCanonical,./internal/tuf,50000x)
 	$(call fuzz,FuzzParseProposal,./repo,30000x)
 	$(call fuzz,FuzzParseKeyFile,./repo,3000x)
+	$(call fuzz,FuzzRepository,./repo,150x)
 	cd stores && $(call fuzz,FuzzTag,./oci,50000x)
 	cd stores && $(call fuzz,FuzzOpen,./tarfile,30000x)
 

@@ -235,7 +235,10 @@ func TestHostileProposal(t *testing.T) {
 		edit   func(p map[string]any)
 		hidden string // what the summary has to have if it is no error
 	}{
-		"as it is":         {of: release, edit: func(map[string]any) {}, hidden: "2/linux/amd64/release.json"},
+		"as it is": {of: release, edit: func(map[string]any) {}, hidden: "2/linux/amd64/release.json"},
+		"custom that takes lines back": {of: release, hidden: "\ufffd[2K", edit: func(p map[string]any) {
+			in(p, "roles", "linux-amd64", "signed", "targets", "2/linux/amd64/release.json")["custom"] = map[string]any{"a": "\u009b[2K"}
+		}},
 		"as it is, a root": {of: rotation, edit: func(map[string]any) {}, hidden: "key " + second.root.public.ID},
 		"a file of null":   {of: release, edit: func(p map[string]any) { in(p, "roles", "linux-amd64", "signed", "targets")["a"] = nil }},
 		"a root for a role": {of: release, edit: func(p map[string]any) {
@@ -271,7 +274,12 @@ func TestHostileProposal(t *testing.T) {
 			in(p, "parents")["bins"], in(p, "parents")["linux-amd64"] = "bins", "bins"
 			p["was-roles"] = map[string]any{}
 		}},
-		"nothing of a role that was": {of: release, edit: func(p map[string]any) { delete(in(p, "was-roles"), "linux-amd64") }},
+		"a path that takes lines back": {of: release, edit: func(p map[string]any) {
+			files := in(p, "roles", "linux-amd64", "signed", "targets")
+			files["3/linux/amd64/tool\x1b[1A\x1b[2K"] = files["2/linux/amd64/release.json"]
+		}},
+		"a product that takes lines back": {of: rotation, edit: func(p map[string]any) { in(p, "root", "signed")["product"] = "tool\u202e" }},
+		"nothing of a role that was":      {of: release, edit: func(p map[string]any) { delete(in(p, "was-roles"), "linux-amd64") }},
 		"very many signatures": {of: release, edit: func(p map[string]any) {
 			in(p, "snapshot")["signatures"] = slices.Repeat(in(p, "snapshot")["signatures"].([]any), 100)
 		}},

@@ -144,7 +144,7 @@ func hostileRunner(t testing.TB) func(t testing.TB, which, how uint8, steps []by
 		if len(steps) > 200 {
 			return
 		}
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
 		names := slices.Sorted(maps.Keys(visits))
 		do := func(s store.Store, root []byte) {
@@ -155,7 +155,6 @@ func hostileRunner(t testing.TB) func(t testing.TB, which, how uint8, steps []by
 			visits[names[int(how)%len(names)]](ctx, r, root, binary)
 		}
 		m := &mutation{steps: steps}
-		began := time.Now()
 		switch i := int(which) % (len(signed) + 3); {
 		case i < len(signed):
 			forged := forge(t, s, k)
@@ -187,9 +186,7 @@ func hostileRunner(t testing.TB) func(t testing.TB, which, how uint8, steps []by
 				k.open(forged).Sign(ctx, k.init())
 			}
 		}
-		if took := time.Since(began); took > 5*time.Second {
-			t.Errorf("it took %v", took)
-		}
+		must(t, ctx.Err())
 	}
 }
 

@@ -462,6 +462,7 @@ func FuzzParseProposal(f *testing.F) {
 		p.Verify(nil)
 		p.Summary()
 		p.Waiting()
+		p.Sign(k.root, k.release, k.timestamp)
 		if _, err := p.Marshal(); err != nil && !json.Valid(data) {
 			t.Error(err)
 		}

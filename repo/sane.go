@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
@@ -46,6 +48,9 @@ func unmarshal(read func() error) (err error) {
 func saneRoot(root *rootMeta) error {
 	if root == nil || root.Signed.Type != metadata.ROOT {
 		return errors.New("a root is missing")
+	}
+	if !printable(product(root)) {
+		return fmt.Errorf("its product is %q", product(root))
 	}
 	for _, name := range topRoles {
 		role := root.Signed.Roles[name]
@@ -115,7 +120,7 @@ func saneTargets(m *targetsMeta) error {
 		m.Signed.Targets = map[string]*metadata.TargetFiles{}
 	}
 	for path, f := range m.Signed.Targets {
-		if f == nil || f.Length < 0 || f.Custom != nil && !json.Valid(*f.Custom) {
+		if f == nil || f.Length < 0 || !printable(path) || f.Custom != nil && !json.Valid(*f.Custom) {
 			return fmt.Errorf("%q says nothing", path)
 		}
 	}
@@ -124,20 +129,28 @@ func saneTargets(m *targetsMeta) error {
 		return nil
 	}
 	for _, role := range d.Roles {
-		if isTop(role.Name) {
-			return fmt.Errorf("it delegates to %s", role.Name)
+		if isTop(role.Name) || !printable(role.Name) {
+			return fmt.Errorf("it delegates to %q", role.Name)
 		}
 		if err := saneKeys(d.Keys, role.KeyIDs); err != nil {
 			return err
 		}
 	}
 	if s := d.SuccinctRoles; s != nil {
+		if !printable(s.NamePrefix) {
+			return fmt.Errorf("it delegates to %q", s.NamePrefix)
+		}
 		if s.BitLength < 1 || s.BitLength > maxBits {
 			return fmt.Errorf("2^%d bins are too many", s.BitLength)
 		}
 		return saneKeys(d.Keys, s.KeyIDs)
 	}
 	return nil
+}
+
+// printable tells whether a name is what a terminal shows of it: others may hide or forge lines of a summary.
+func printable(name string) bool {
+	return !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // binsOf are the bins that a platform's role delegates to, nil if it lists its files itself.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
@@ -160,12 +161,22 @@ func filesIn(roles, fresh map[string]*targetsMeta) map[string]string {
 		for path, f := range m.Signed.Targets {
 			text := fmt.Sprintf("%d bytes, sha256 %s", f.Length, hex.EncodeToString(f.Hashes["sha256"]))
 			if f.Custom != nil {
-				text += " " + string(*f.Custom)
+				text += " " + shown(*f.Custom)
 			}
 			files[path] = text
 		}
 	}
 	return files
+}
+
+// shown is JSON without what a terminal would not show as it is.
+func shown(text []byte) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, string(text))
 }
 
 func summarizeRoot(was, is *rootMeta) []string {

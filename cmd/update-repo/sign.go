@@ -68,7 +68,10 @@ func (f *signFlags) online(c *cobra.Command) error {
 	default:
 		var p *repo.Proposal
 		if f.bring != "" {
-			if p, err = readProposal(f.bring); err != nil {
+			if p, err = readProposal(f.bring); err == nil {
+				err = f.summarize(c, p)
+			}
+			if err != nil {
 				return err
 			}
 		} else if p, err = f.show(c, r); err != nil {
