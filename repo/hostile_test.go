@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -308,5 +309,42 @@ func TestHostileProposal(t *testing.T) {
 				t.Log(err)
 			}
 		})
+	}
+}
+
+// replaced is a store one of whose files has other bytes, endless ones for example.
+type replaced struct {
+	store.Store
+	name string
+	body io.Reader
+}
+
+func (r replaced) Open(ctx context.Context, name string, req store.Request) (*store.Object, error) {
+	if name == r.name {
+		return &store.Object{Body: io.NopCloser(r.body), Size: -1}, nil
+	}
+	return r.Store.Open(ctx, name, req)
+}
+
+// What is measured because nobody has signed it is read as far as release.json says, and deltas as far as clients read them.
+func TestEndlessArtifacts(t *testing.T) {
+	s, k := &store.Mem{}, newKeys(t)
+	a := small(t, "1", "one")
+	a.Uncompressed = true
+	_, err := Open(s).Add(ctx, a)
+	must(t, err)
+	began := time.Now()
+	if _, err := k.open(replaced{s, "1/linux/amd64/tool", zeros{}}).Sign(ctx, k.init()); err == nil || time.Since(began) > 30*time.Second {
+		t.Errorf("an endless file after %v: %v", time.Since(began), err)
+	}
+	spec, err := Open(s).spec(ctx, "1/linux/amd64/release.json")
+	must(t, err)
+	spec.Deltas = []updater.Delta{{File: "tool.delta", From: spec.Sha256Hash, Version: "0", Size: 1 << 39, SHA256: spec.Sha256Hash}}
+	data, err := json.Marshal(spec)
+	must(t, err)
+	must(t, s.Put(ctx, "1/linux/amd64/release.json", bytes.NewReader(data)))
+	must(t, s.Put(ctx, "1/linux/amd64/tool.delta", strings.NewReader("")))
+	if _, err := k.open(s).Sign(ctx, k.init()); err == nil || !strings.Contains(err.Error(), "too many") {
+		t.Errorf("a delta of half a terabyte: %v", err)
 	}
 }

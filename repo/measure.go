@@ -58,7 +58,7 @@ func (r *Repo) measureAll(ctx context.Context, folder string, spec *updater.Spec
 	}
 	for i := range spec.Artifacts {
 		a := &spec.Artifacts[i]
-		m, err := r.measure(ctx, folder+"/"+a.File, a.Encoding, spec)
+		m, err := r.measure(ctx, folder+"/"+a.File, *a, spec)
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", a.File, err)
 		}
@@ -100,19 +100,19 @@ type measured struct {
 	decoded int64 // bytes of the binary, 0 if its encoding is not known
 }
 
-// measure reads an artifact, decodes it, and compares the binary with its hash.
-func (r *Repo) measure(ctx context.Context, name, encoding string, spec *updater.Spec) (measured, error) {
+// measure reads an artifact, decodes it, and compares the binary with its hash. It reads no more than release.json says that there is.
+func (r *Repo) measure(ctx context.Context, name string, a updater.Artifact, spec *updater.Spec) (measured, error) {
 	object, err := r.store.Open(ctx, name, store.Request{})
 	if err != nil {
 		return measured{}, err
 	}
 	defer object.Body.Close()
 	h := sha256.New()
-	file := &counter{r: io.TeeReader(object.Body, h)}
+	file := &counter{r: io.TeeReader(io.LimitReader(object.Body, limitOf(a.Size)), h)}
 	var m measured
-	if decoded := decoder(file, encoding); decoded != nil {
+	if decoded := decoder(file, a.Encoding); decoded != nil {
 		binary := sha256.New()
-		if m.decoded, err = io.Copy(binary, io.LimitReader(decoded, decodeLimit)); err != nil {
+		if m.decoded, err = io.Copy(binary, io.LimitReader(decoded, limitOf(spec.Size))); err != nil {
 			return measured{}, err
 		}
 		if hex.EncodeToString(binary.Sum(nil)) != spec.Sha256Hash {
@@ -127,6 +127,14 @@ func (r *Repo) measure(ctx context.Context, name, encoding string, spec *updater
 }
 
 const decodeLimit = 1 << 40 // bytes, the largest size of a binary
+
+// limitOf is one byte more than there should be.
+func limitOf(size int64) int64 {
+	if size == 0 {
+		size = decodeLimit // not known
+	}
+	return size + 1
+}
 
 // decoder is nil for encodings of a later version.
 func decoder(r io.Reader, encoding string) io.Reader {

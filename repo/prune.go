@@ -73,9 +73,12 @@ func (t *transaction) planPrune(ctx context.Context, keep int) (*Pruned, []*rewr
 	for _, r := range list {
 		platforms[r.OS+"/"+r.Arch] = append(platforms[r.OS+"/"+r.Arch], r.Version)
 	}
+	for platform, versions := range platforms {
+		platforms[platform] = newestFirst(versions)
+	}
 	var kept []Release
 	for _, r := range list {
-		newest := newestFirst(platforms[r.OS+"/"+r.Arch])
+		newest := platforms[r.OS+"/"+r.Arch]
 		switch {
 		case !version.Ordered(r.Version):
 			p.Unordered = append(p.Unordered, r)

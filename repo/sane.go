@@ -52,12 +52,13 @@ func saneRoot(root *rootMeta) error {
 	if !printable(product(root)) {
 		return fmt.Errorf("its product is %q", product(root))
 	}
+	keys := keyring{keys: root.Signed.Keys}
 	for _, name := range topRoles {
 		role := root.Signed.Roles[name]
 		if role == nil {
 			return fmt.Errorf("root says nothing about %s", name)
 		}
-		if err := saneKeys(root.Signed.Keys, role.KeyIDs); err != nil {
+		if err := keys.check(role.KeyIDs); err != nil {
 			return fmt.Errorf("root: %s: %w", name, err)
 		}
 	}
@@ -67,26 +68,47 @@ func saneRoot(root *rootMeta) error {
 // keyLimit is in bytes of a key's text: to check a signature by an RSA key of a million bits takes minutes.
 const keyLimit = 4 << 10
 
-func saneKeys(keys map[string]*metadata.Key, ids []string) error {
+// keyring are the keys of a root or of delegations. Each is looked at once, however many roles name it.
+type keyring struct {
+	keys map[string]*metadata.Key
+	good map[string]bool
+}
+
+// check looks at the keys of a role.
+func (k *keyring) check(ids []string) error {
 	if len(ids) > tuf.MaxKeys {
 		return fmt.Errorf("%d keys where at most %d are allowed", len(ids), tuf.MaxKeys)
 	}
+	if k.good == nil {
+		k.good = map[string]bool{}
+	}
 	for i, id := range ids {
-		key := keys[id]
-		switch {
-		case key == nil:
-			return fmt.Errorf("the key %q is missing", id)
-		case slices.Contains(ids[:i], id):
+		if slices.Contains(ids[:i], id) {
 			return fmt.Errorf("the key %q occurs twice", id)
-		case len(key.Value.PublicKey) > keyLimit:
-			return fmt.Errorf("the key %q has more than %d bytes", id, keyLimit)
-		case !isNamed(key, id):
-			return fmt.Errorf("%q is not the id of the key that it stands for", id)
 		}
-		// go-tuf hands it to crypto/ed25519, which panics.
-		if public, err := hex.DecodeString(key.Value.PublicKey); key.Type == metadata.KeyTypeEd25519 && (err != nil || len(public) != ed25519.PublicKeySize) {
-			return fmt.Errorf("the key %q does not have 32 bytes", id)
+		if k.good[id] {
+			continue
 		}
+		if err := saneKey(id, k.keys[id]); err != nil {
+			return err
+		}
+		k.good[id] = true
+	}
+	return nil
+}
+
+func saneKey(id string, key *metadata.Key) error {
+	switch {
+	case key == nil:
+		return fmt.Errorf("the key %q is missing", id)
+	case len(key.Value.PublicKey) > keyLimit:
+		return fmt.Errorf("the key %q has more than %d bytes", id, keyLimit)
+	case !isNamed(key, id):
+		return fmt.Errorf("%q is not the id of the key that it stands for", id)
+	}
+	// go-tuf hands it to crypto/ed25519, which panics.
+	if public, err := hex.DecodeString(key.Value.PublicKey); key.Type == metadata.KeyTypeEd25519 && (err != nil || len(public) != ed25519.PublicKeySize) {
+		return fmt.Errorf("the key %q does not have 32 bytes", id)
 	}
 	return nil
 }
@@ -128,11 +150,12 @@ func saneTargets(m *targetsMeta) error {
 	if d == nil {
 		return nil
 	}
+	keys := keyring{keys: d.Keys}
 	for _, role := range d.Roles {
 		if isTop(role.Name) || !printable(role.Name) {
 			return fmt.Errorf("it delegates to %q", role.Name)
 		}
-		if err := saneKeys(d.Keys, role.KeyIDs); err != nil {
+		if err := keys.check(role.KeyIDs); err != nil {
 			return err
 		}
 	}
@@ -143,7 +166,7 @@ func saneTargets(m *targetsMeta) error {
 		if s.BitLength < 1 || s.BitLength > maxBits {
 			return fmt.Errorf("2^%d bins are too many", s.BitLength)
 		}
-		return saneKeys(d.Keys, s.KeyIDs)
+		return keys.check(s.KeyIDs)
 	}
 	return nil
 }
