@@ -179,7 +179,7 @@ func (r *Repo) replace(ctx context.Context, folder string, a Addition, f *os.Fil
 // putUnderFreeName writes the archives under names that nothing else has.
 func (r *Repo) putUnderFreeName(ctx context.Context, folder string, a Addition, f *os.File, spec *updater.Spec, taken map[string]bool) (Addition, error) {
 	want := a.Name
-	for {
+	for range maxTaken {
 		a.Name = freeName(want, taken)
 		spec.BinaryPath, spec.Artifacts = a.Name+".bz2", nil
 		err := r.putArtifacts(ctx, folder, a, f, spec)
@@ -189,6 +189,7 @@ func (r *Repo) putUnderFreeName(ctx context.Context, folder string, a Addition, 
 		}
 		taken[strings.TrimPrefix(other.name, folder+"/")] = true
 	}
+	return a, fmt.Errorf("%d names such as %s are taken", maxTaken, a.Name)
 }
 
 // named are the files that a release consists of, beside release.json.

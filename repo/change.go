@@ -299,5 +299,5 @@ func (r *Repo) unused(ctx context.Context, role string, version int64) (int64, e
 	return 0, fmt.Errorf("%s has %d versions that nobody has published: does the server answer for files that it does not have?", role, maxTaken)
 }
 
-// maxTaken is how many names in a row may be taken by what was interrupted.
+// maxTaken is how many names in a row may be taken by what was interrupted. A server that says so of all names would have no end.
 const maxTaken = 1000

@@ -136,7 +136,7 @@ func (m *deltaMaker) put(ctx context.Context, d updater.Delta, patch []byte) err
 		return err
 	}
 	var artifact updater.Artifact
-	for i := 2; ; i++ {
+	for i := 2; i < maxTaken; i++ {
 		artifact, err = m.repo.put(ctx, folder+"/"+d.File, func(w io.Writer) error {
 			_, err := io.Copy(w, bytes.NewReader(patch))
 			return err

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -346,5 +347,26 @@ func TestEndlessArtifacts(t *testing.T) {
 	must(t, s.Put(ctx, "1/linux/amd64/tool.delta", strings.NewReader("")))
 	if _, err := k.open(s).Sign(ctx, k.init()); err == nil || !strings.Contains(err.Error(), "too many") {
 		t.Errorf("a delta of half a terabyte: %v", err)
+	}
+}
+
+// everywhere is a store that has something under every name.
+type everywhere struct{ store.Store }
+
+func (e everywhere) Open(ctx context.Context, name string, req store.Request) (*store.Object, error) {
+	object, err := e.Store.Open(ctx, name, req)
+	if errors.Is(err, fs.ErrNotExist) && !strings.HasSuffix(name, ".root.json") && name != stagedName {
+		return &store.Object{Body: io.NopCloser(strings.NewReader("<html>")), Size: 6}, nil
+	}
+	return object, err
+}
+
+// A server that answers for every name is not asked for ever.
+func TestEveryNameTaken(t *testing.T) {
+	s, k, _ := signedRepo(t, "1")
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := k.open(everywhere{s}).Renew(ctx); err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "does not have") {
+		t.Error(err)
 	}
 }
