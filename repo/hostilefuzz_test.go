@@ -81,7 +81,7 @@ func (m *mutation) apply(root map[string]any) map[string]any {
 		at := m.places[m.next(len(m.places))]
 		switch m.next(6) {
 		case 0, 1:
-			at.set(hostileValues[m.next(len(hostileValues))])
+			at.set(cloneJSON(hostileValues[m.next(len(hostileValues))])) // what is changed next is this tree's own
 		case 2: // something from elsewhere in the tree
 			at.set(cloneJSON(m.places[m.next(len(m.places))].value))
 		case 3: // one member or element less, or more of it
