@@ -276,6 +276,43 @@ func TestHostileProposal(t *testing.T) {
 			in(p, "parents")["bins"], in(p, "parents")["linux-amd64"] = "bins", "bins"
 			p["was-roles"] = map[string]any{}
 		}},
+		"a parent of its own for what was": {of: release, edit: func(p map[string]any) {
+			// What is added seems to have been there before, by the word of a role that delegates to itself.
+			was := in(p, "was-roles")
+			files := in(was, "linux-amd64", "signed", "targets")
+			for path, file := range in(p, "roles", "linux-amd64", "signed", "targets") {
+				files[path] = file
+			}
+			was["evil"] = cloneJSON(was["linux-amd64"])
+			in(was, "evil", "signed")["targets"] = map[string]any{}
+			in(was, "evil", "signed")["delegations"] = map[string]any{"keys": map[string]any{evil.root.public.ID: keyOf(evil.root)}, "roles": []any{
+				map[string]any{"name": "evil", "keyids": signBy(evil.root), "threshold": 1, "terminating": true, "paths": []any{"*"}},
+				map[string]any{"name": "linux-amd64", "keyids": signBy(evil.root), "threshold": 1, "terminating": true, "paths": []any{"*"}},
+			}}
+			for _, name := range []string{"evil", "linux-amd64"} {
+				payload, err := cjson.EncodeCanonical(in(was, name, "signed"))
+				must(t, err)
+				signature, err := evil.root.Sign(payload)
+				must(t, err)
+				in(was, name)["signatures"] = []any{map[string]any{"keyid": evil.root.public.ID, "sig": hex.EncodeToString(signature)}}
+			}
+		}},
+		"a platform by another's key": {of: release, hidden: "1 of the keys " + evil.release.public.ID, edit: func(p map[string]any) {
+			targets := cloneJSON(in(p, "was-roles", "targets"))
+			in(p, "roles")["targets"] = targets
+			d := in(targets, "signed", "delegations")
+			in(d, "keys")[evil.release.public.ID] = keyOf(evil.release)
+			platform := d["roles"].([]any)[0].(map[string]any)
+			platform["keyids"], platform["threshold"] = signBy(evil.release), 1
+		}},
+		"two that list one file": {of: release, hidden: strings.Repeat("0", 64), edit: func(p map[string]any) {
+			roles := in(p, "roles")
+			roles["zz"], roles["targets"] = cloneJSON(roles["linux-amd64"]), cloneJSON(in(p, "was-roles", "targets"))
+			in(roles, "targets", "signed", "delegations")["roles"] = append(in(roles, "targets", "signed", "delegations")["roles"].([]any),
+				map[string]any{"name": "zz", "keyids": signBy(k.release), "threshold": 1, "terminating": true, "paths": []any{"zz"}})
+			in(p, "parents")["zz"] = "targets"
+			in(roles, "linux-amd64", "signed", "targets", "2/linux/amd64/release.json", "hashes")["sha256"] = strings.Repeat("0", 64)
+		}},
 		"a path that takes lines back": {of: release, edit: func(p map[string]any) {
 			files := in(p, "roles", "linux-amd64", "signed", "targets")
 			files["3/linux/amd64/tool\x1b[1A\x1b[2K"] = files["2/linux/amd64/release.json"]

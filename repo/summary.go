@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -82,17 +83,17 @@ func delegates(m *targetsMeta, name string) bool {
 // parents are those who delegate, by the names of roles and by what the names of bins begin with.
 type parents map[string]*targetsMeta
 
+// parentsIn begins at targets: what others say about themselves leads nowhere.
 func parentsIn(roles map[string]*targetsMeta) parents {
 	p := parents{}
-	for _, m := range roles {
-		if m.Signed.Delegations == nil {
-			continue
-		}
-		for _, d := range m.Signed.Delegations.Roles {
-			p[d.Name] = m
-		}
-		if bins := binsOf(m); bins != nil {
-			p[bins.NamePrefix+"-"] = m
+	targets := roles[metadata.TARGETS]
+	if targets == nil || targets.Signed.Delegations == nil {
+		return p
+	}
+	for _, d := range targets.Signed.Delegations.Roles {
+		p[d.Name] = targets
+		if m := roles[d.Name]; m != nil && binsOf(m) != nil {
+			p[binsOf(m).NamePrefix+"-"] = m
 		}
 	}
 	return p
@@ -118,11 +119,7 @@ func (p *Proposal) Summary() []string {
 		}
 		lines = append(lines, summarizeRoot(was, p.Root)...)
 	}
-	after := maps.Clone(p.WasRoles)
-	if after == nil {
-		after = map[string]*targetsMeta{}
-	}
-	maps.Copy(after, p.Roles)
+	after := p.after()
 	old, now := filesIn(p.WasRoles, nil), filesIn(after, p.Roles)
 	for _, path := range slices.Sorted(maps.Keys(now)) {
 		if old[path] != now[path] {
@@ -138,6 +135,17 @@ func (p *Proposal) Summary() []string {
 			lines = append(lines, "- "+path)
 		}
 	}
+	before, is := p.delegations()
+	for _, line := range is {
+		if !slices.Contains(before, line) {
+			lines = append(lines, "+ "+line)
+		}
+	}
+	for _, line := range before {
+		if !slices.Contains(is, line) {
+			lines = append(lines, "- "+line)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.Roles)) {
 		m := p.Roles[name]
 		lines = append(lines, fmt.Sprintf("%s version %d, %d files, until %s", name, m.Signed.Version, len(m.Signed.Targets), date(m.Signed.Expires)))
@@ -148,20 +156,71 @@ func (p *Proposal) Summary() []string {
 	return lines
 }
 
+// after are all roles as they will be.
+func (p *Proposal) after() map[string]*targetsMeta {
+	roles := maps.Clone(p.WasRoles)
+	if roles == nil {
+		roles = map[string]*targetsMeta{}
+	}
+	maps.Copy(roles, p.Roles)
+	return roles
+}
+
+// delegations tell who signs for whom, as it was and as it will be: all that is signed hangs on it.
+func (p *Proposal) delegations() (was, is []string) {
+	root := p.Root
+	if n := len(p.WasRoots); n > 0 {
+		was = delegationsIn(p.WasRoles, p.WasRoots[n-1])
+		root = cmp.Or(root, p.WasRoots[n-1])
+	}
+	return was, delegationsIn(p.after(), root)
+}
+
+func delegationsIn(roles map[string]*targetsMeta, root *rootMeta) (lines []string) {
+	usual := root.Signed.Roles[metadata.TARGETS]
+	for _, name := range slices.Sorted(maps.Keys(roles)) {
+		d := roles[name].Signed.Delegations
+		if d == nil {
+			continue
+		}
+		tell := func(what string, ids []string, threshold int) {
+			by := "the keys of targets"
+			if threshold != usual.Threshold || !slices.Equal(slices.Sorted(slices.Values(ids)), slices.Sorted(slices.Values(usual.KeyIDs))) {
+				by = fmt.Sprintf("%d of the keys %s", threshold, strings.Join(ids, ", "))
+			}
+			lines = append(lines, shown([]byte(fmt.Sprintf("%s delegates to %s, signed by %s", name, what, by))))
+		}
+		for _, r := range d.Roles {
+			what := r.Name + " " + strings.Join(slices.Concat(r.Paths, r.PathHashPrefixes), " ")
+			if !r.Terminating {
+				what += " and goes on"
+			}
+			tell(what, r.KeyIDs, r.Threshold)
+		}
+		if s := d.SuccinctRoles; s != nil {
+			tell(fmt.Sprintf("%d bins %s-", 1<<s.BitLength, s.NamePrefix), s.KeyIDs, s.Threshold)
+		}
+	}
+	return lines
+}
+
 func date(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
 
 // filesIn are the files of all roles that targets leads to, and of those that are to be signed, with what is signed about them.
 func filesIn(roles, fresh map[string]*targetsMeta) map[string]string {
 	files := map[string]string{}
 	parents := parentsIn(roles)
-	for name, m := range roles {
+	for _, name := range slices.Sorted(maps.Keys(roles)) {
 		if name != metadata.TARGETS && fresh[name] == nil && parents.of(name) == nil {
 			continue // an old bin
 		}
-		for path, f := range m.Signed.Targets {
+		for path, f := range roles[name].Signed.Targets {
 			text := fmt.Sprintf("%d bytes, sha256 %s", f.Length, hex.EncodeToString(f.Hashes["sha256"]))
 			if f.Custom != nil {
 				text += " " + shown(*f.Custom)
+			}
+			if before := files[path]; before != "" && before != text {
+				text = before + ", and by " + name + " " + text // of which each client takes one
 			}
 			files[path] = text
 		}
