@@ -297,6 +297,21 @@ func TestHostileProposal(t *testing.T) {
 				in(was, name)["signatures"] = []any{map[string]any{"keyid": evil.root.public.ID, "sig": hex.EncodeToString(signature)}}
 			}
 		}},
+		"a snapshot without a role": {of: release, hidden: "- linux-amd64.json", edit: func(p map[string]any) {
+			delete(in(p, "snapshot", "signed", "meta"), "linux-amd64.json")
+		}},
+		"a snapshot with an older role": {of: release, hidden: "~ targets.json is version 1, expected", edit: func(p map[string]any) {
+			in(p, "snapshot", "signed", "meta", "targets.json")["version"] = 1
+		}},
+		"another snapshot that was": {of: release, edit: func(p map[string]any) {
+			in(p, "was-snapshot", "signed", "meta", "targets.json")["version"] = 1
+		}},
+		"an older snapshot that was": {of: release, edit: func(p map[string]any) {
+			data, err := Open(release).read(ctx, "metadata/2.snapshot.json", snapshotLimit)
+			must(t, err)
+			p["was-snapshot"], p["snapshot-version"] = cloneJSON(json.RawMessage(data)), 2
+		}},
+		"no snapshot that was": {of: release, edit: func(p map[string]any) { delete(p, "was-snapshot") }},
 		"a platform by another's key": {of: release, hidden: "1 of the keys " + evil.release.public.ID, edit: func(p map[string]any) {
 			targets := cloneJSON(in(p, "was-roles", "targets"))
 			in(p, "roles")["targets"] = targets

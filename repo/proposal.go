@@ -36,6 +36,7 @@ type Proposal struct {
 	Lost     bool                    `json:"lost,omitempty"`
 	WasRoots []*rootMeta             `json:"was-roots"` // the current root last; none for the first
 	WasRoles map[string]*targetsMeta `json:"was-roles"`
+	WasSnap  *snapshotMeta           `json:"was-snapshot,omitempty"` // none for the first
 	Parents  map[string]string       `json:"parents"`
 	Root     *rootMeta               `json:"root,omitempty"`
 	Roles    map[string]*targetsMeta `json:"roles,omitempty"`
@@ -74,8 +75,10 @@ func (p *Proposal) sane() error {
 			return errors.New("no client would find anything by its root")
 		}
 	}
-	if p.Snapshot != nil && p.Snapshot.Signed.Type != metadata.SNAPSHOT {
-		return errors.New("its snapshot is none")
+	for _, m := range []*snapshotMeta{p.WasSnap, p.Snapshot} {
+		if m != nil && (m.Signed.Type != metadata.SNAPSHOT || slices.Contains(slices.Collect(maps.Values(m.Signed.Meta)), nil)) {
+			return errors.New("its snapshot is none")
+		}
 	}
 	for _, m := range p.WasRoles {
 		if err := saneTargets(m); err != nil {

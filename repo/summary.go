@@ -48,7 +48,16 @@ func (p *Proposal) Verify(pin []byte) error {
 			return fmt.Errorf("%w: what %s was is missing", ErrUntrusted, name)
 		}
 	}
+	if p.WasSnap == nil || p.WasSnap.Signed.Version != p.Version {
+		return fmt.Errorf("%w: snapshot %d is missing", ErrUntrusted, p.Version)
+	}
+	if err := s.verifyTop(metadata.SNAPSHOT, p.WasSnap, p.Lost); err != nil {
+		return err
+	}
 	for name, m := range p.WasRoles {
+		if is := p.WasSnap.Signed.Meta[name+".json"]; is == nil || is.Version != m.Signed.Version {
+			return fmt.Errorf("%w: the snapshot does not name version %d of %s", ErrUntrusted, m.Signed.Version, name)
+		}
 		if name == metadata.TARGETS {
 			if err := s.verifyTop(name, m, p.Lost); err != nil {
 				return err
@@ -150,8 +159,38 @@ func (p *Proposal) Summary() []string {
 		m := p.Roles[name]
 		lines = append(lines, fmt.Sprintf("%s version %d, %d files, until %s", name, m.Signed.Version, len(m.Signed.Targets), date(m.Signed.Expires)))
 	}
+	lines = append(lines, p.otherRoles()...)
 	if p.Snapshot != nil {
 		lines = append(lines, fmt.Sprintf("snapshot version %d, until %s", p.Snapshot.Signed.Version, date(p.Snapshot.Signed.Expires)))
+	}
+	return lines
+}
+
+// otherRoles tells of roles that the snapshot names in other versions than those that are there and those that are to be signed: an older one, or none,
+// takes releases back.
+func (p *Proposal) otherRoles() (lines []string) {
+	if p.Snapshot == nil {
+		return nil
+	}
+	want := map[string]int64{}
+	if p.WasSnap != nil {
+		for file, m := range p.WasSnap.Signed.Meta {
+			want[file] = m.Version
+		}
+	}
+	for name, m := range p.Roles {
+		want[name+".json"] = m.Signed.Version
+	}
+	is := p.Snapshot.Signed.Meta
+	for _, file := range slices.Sorted(maps.Keys(want)) {
+		if is[file] == nil {
+			lines = append(lines, "- "+shown([]byte(file)))
+		}
+	}
+	for _, file := range slices.Sorted(maps.Keys(is)) {
+		if want[file] != is[file].Version {
+			lines = append(lines, fmt.Sprintf("~ %s is version %d, expected %d", shown([]byte(file)), is[file].Version, want[file]))
+		}
 	}
 	return lines
 }
