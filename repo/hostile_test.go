@@ -422,3 +422,19 @@ func TestEveryNameTaken(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What init takes for a product's name can be read again, and shown.
+func TestProductNames(t *testing.T) {
+	for name, good := range map[string]bool{"Größe 2": true, "": false, strings.Repeat("a", 101): false, "a\x1b[A": false, "tool\u202e": false, "a\u00a0b": false} {
+		s, k := &store.Mem{}, newKeys(t)
+		init := k.init()
+		init.Product = name
+		_, err := k.open(s).Sign(ctx, init)
+		if err == nil {
+			_, err = k.open(s).Trust(ctx)
+		}
+		if list, lerr := s.List(ctx, ""); (err == nil) != good || lerr != nil || len(list) > 0 != good {
+			t.Errorf("%q: %v, %d files, %v", name, err, len(list), lerr)
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
@@ -114,8 +113,8 @@ func (r *Repo) firstRoot(init Init) (*rootMeta, error) {
 }
 
 func checkProduct(name string) error {
-	if name == "" || len(name) > 100 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return fmt.Errorf("%q is no name for a product: 1 to 100 characters without control characters", name)
+	if name == "" || len(name) > 100 || !printable(name) {
+		return fmt.Errorf("%q is no name for a product: 1 to 100 bytes of what can be printed", name)
 	}
 	return nil
 }
