@@ -89,6 +89,9 @@ func (c *Config) findState(target string) Finding {
 	if os.IsNotExist(err) {
 		return Finding{OK: true, What: "nothing was updated yet: there is no state folder " + folder}
 	}
+	if err == nil {
+		err = c.checkNames(target)
+	}
 	if err != nil {
 		return Finding{false, err.Error(), Hint(err)}
 	}
