@@ -133,7 +133,8 @@ func TestHostileArchives(t *testing.T) {
 			if err != nil {
 				panic(err)
 			}
-			out.WriteString("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+			// Closed, as the bytes too many were the answer to the next request else, if that is fast.
+			out.WriteString("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\n")
 			out.Write(data[:10])
 			out.Flush()
 			conn.Close()
