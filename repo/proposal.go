@@ -31,16 +31,16 @@ const (
 // Proposal is a change that waits for signatures. It holds all that a maintainer needs to
 // see what is signed without access to the repository, and is a file that can be carried.
 type Proposal struct {
-	Format   int                     `json:"update-repo-proposal"` // 1
-	Version  int64                   `json:"snapshot-version"`     // that the change is based on
-	Lost     bool                    `json:"lost,omitempty"`
-	WasRoots []*rootMeta             `json:"was-roots"` // the current root last; none for the first
-	WasRoles map[string]*targetsMeta `json:"was-roles"`
-	WasSnap  *snapshotMeta           `json:"was-snapshot,omitempty"` // none for the first
-	Parents  map[string]string       `json:"parents"`
-	Root     *rootMeta               `json:"root,omitempty"`
-	Roles    map[string]*targetsMeta `json:"roles,omitempty"`
-	Snapshot *snapshotMeta           `json:"snapshot,omitempty"`
+	Format      int                     `json:"update-repo-proposal"` // 1
+	Version     int64                   `json:"snapshot-version"`     // that the change is based on
+	Lost        bool                    `json:"lost,omitempty"`
+	WasRoots    []*rootMeta             `json:"was-roots"` // the current root last; none for the first
+	WasRoles    map[string]*targetsMeta `json:"was-roles"`
+	WasSnapshot *snapshotMeta           `json:"was-snapshot,omitempty"` // none for the first
+	Parents     map[string]string       `json:"parents"`
+	Root        *rootMeta               `json:"root,omitempty"`
+	Roles       map[string]*targetsMeta `json:"roles,omitempty"`
+	Snapshot    *snapshotMeta           `json:"snapshot,omitempty"`
 }
 
 // ParseProposal reads a file that Marshal has written. Its error is for what is no such file, or one of a later version.
@@ -75,7 +75,7 @@ func (p *Proposal) sane() error {
 			return errors.New("no client would find anything by its root")
 		}
 	}
-	for _, m := range []*snapshotMeta{p.WasSnap, p.Snapshot} {
+	for _, m := range []*snapshotMeta{p.WasSnapshot, p.Snapshot} {
 		if m != nil && (m.Signed.Type != metadata.SNAPSHOT || slices.Contains(slices.Collect(maps.Values(m.Signed.Meta)), nil)) {
 			return errors.New("its snapshot is none")
 		}

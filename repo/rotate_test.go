@@ -359,7 +359,7 @@ func TestForgedProposal(t *testing.T) {
 	must(t, err)
 	p = export()
 	p.WasRoots, p.WasRoles = base.roots, maps.Clone(base.roles)
-	p.WasSnap, p.Version = base.snapshot, base.snapshot.Signed.Version
+	p.WasSnapshot, p.Version = base.snapshot, base.snapshot.Signed.Version
 	must(t, p.Verify(nil))
 	if err := p.Verify(root); !errors.Is(err, ErrUntrusted) {
 		t.Errorf("another repository: %v", err)

@@ -41,7 +41,7 @@ func (c *change) stage(ctx context.Context, why error) error {
 				return err
 			}
 		}
-		p.Version, p.WasRoots, p.WasSnap = was.snapshot.Signed.Version, was.roots, was.snapshot
+		p.Version, p.WasRoots, p.WasSnapshot = was.snapshot.Signed.Version, was.roots, was.snapshot
 	}
 	return c.restage(ctx, p, why)
 }

@@ -48,14 +48,14 @@ func (p *Proposal) Verify(pin []byte) error {
 			return fmt.Errorf("%w: what %s was is missing", ErrUntrusted, name)
 		}
 	}
-	if p.WasSnap == nil || p.WasSnap.Signed.Version != p.Version {
+	if p.WasSnapshot == nil || p.WasSnapshot.Signed.Version != p.Version {
 		return fmt.Errorf("%w: snapshot %d is missing", ErrUntrusted, p.Version)
 	}
-	if err := s.verifyTop(metadata.SNAPSHOT, p.WasSnap, p.Lost); err != nil {
+	if err := s.verifyTop(metadata.SNAPSHOT, p.WasSnapshot, p.Lost); err != nil {
 		return err
 	}
 	for name, m := range p.WasRoles {
-		if is := p.WasSnap.Signed.Meta[name+".json"]; is == nil || is.Version != m.Signed.Version {
+		if is := p.WasSnapshot.Signed.Meta[name+".json"]; is == nil || is.Version != m.Signed.Version {
 			return fmt.Errorf("%w: the snapshot does not name version %d of %s", ErrUntrusted, m.Signed.Version, name)
 		}
 		if name == metadata.TARGETS {
@@ -173,8 +173,8 @@ func (p *Proposal) otherRoles() (lines []string) {
 		return nil
 	}
 	want := map[string]int64{}
-	if p.WasSnap != nil {
-		for file, m := range p.WasSnap.Signed.Meta {
+	if p.WasSnapshot != nil {
+		for file, m := range p.WasSnapshot.Signed.Meta {
 			want[file] = m.Version
 		}
 	}
